@@ -1,1 +1,33 @@
-//! Keyholt.
+//! The domain of Keyholt, pure: values in, decisions and commits out.
+//!
+//! Nothing here reads a clock, a random source, a file or the environment, and nothing is async.
+//! Nouns are what the service knows (`key`, `owner`, `project`, `scope`, …); verbs are what can be done
+//! (`issue`, `rotate`, `revoke`, …). A verb takes a [`actor::Permit`] and returns a [`commit::Commit`]:
+//! the new state together with the audit event that explains it.
+
+pub mod actor;
+pub mod audit;
+pub mod commit;
+pub mod denial;
+pub mod entropy;
+pub mod id;
+pub mod key;
+pub mod owner;
+pub mod project;
+pub mod role;
+pub mod scope;
+pub mod seal;
+pub mod secret;
+pub mod setup;
+pub mod text;
+pub mod time;
+
+pub mod amend;
+pub mod enrol;
+pub mod found;
+pub mod issue;
+pub mod pause;
+pub mod remove;
+pub mod revoke;
+pub mod rotate;
+pub mod verify;

@@ -1,0 +1,234 @@
+//! Actors: who is calling Keyholt, what they may do here, and how much they may hand on.
+
+use std::marker::PhantomData;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{KeyId, ProjectId, SYSTEM, TeamId};
+use crate::owner::Owner;
+use crate::scope::{Access, Scope, ScopeSet, Wanted};
+use crate::text::RequestKey;
+use crate::time::Expiry;
+
+/// Somebody who proved possession of a key and now asks for something.
+///
+/// An operator is a user of the system project: the same kind of key, with every project in reach.
+#[derive(Clone, Debug)]
+pub struct Actor {
+    /// The key that was shown.
+    pub key: KeyId,
+    /// Whom that key acts for.
+    pub owner: Owner,
+    /// The project that the key belongs to.
+    pub home: ProjectId,
+    /// How much of the owner's permissions the key carries.
+    pub access: Arc<Access>,
+    /// What the key may do now.
+    pub effective: Arc<ScopeSet>,
+    /// When the key stops by itself; nothing made with it may live longer.
+    pub expiry: Expiry,
+    /// The teams whose keys the owner may manage.
+    pub manages: Vec<TeamId>,
+    /// Where the request came from.
+    pub source: Source,
+}
+
+/// Where a request came from; kept in the audit trail.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Source {
+    /// The client's address, taken from trusted proxies only.
+    pub address: Option<IpAddr>,
+    /// The id that ties log lines, answers and audit events of one request together.
+    pub request: RequestKey,
+}
+
+/// What a request is about, as far as permission goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Subject {
+    /// The project as a whole.
+    Project,
+    /// Something of this owner.
+    Owner(Owner),
+}
+
+/// Why an actor may not.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Forbidden {
+    /// The thing is outside what the actor may know of: it behaves as if it did not exist.
+    #[error("no such thing in the reach of this key")]
+    Hidden,
+    /// The actor's key lacks a scope.
+    #[error("this key lacks the scope `{scope}`")]
+    Lacks {
+        /// The missing scope.
+        scope: &'static str,
+    },
+}
+
+/// What an actor may not hand on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Beyond {
+    /// A scope that the actor's key does not carry itself.
+    #[error("this key may not hand on `{scope}`: it does not carry that scope itself")]
+    Scope {
+        /// The scope.
+        scope: Scope,
+    },
+    /// Everything, by a key that does not carry everything.
+    #[error("only a key that carries everything of this owner may hand on everything")]
+    Everything,
+    /// A life longer than the actor's own.
+    #[error("this key ends itself; nothing made or prolonged with it may live longer")]
+    Outlives,
+}
+
+/// One thing that can be permitted; implemented by the marker types of this module only.
+pub trait Action: sealed::Sealed {
+    /// The scope that permits it anywhere in the project.
+    const SCOPE: &'static str;
+    /// The scope that permits it on what is the actor's own, where there is such a thing.
+    const OWN: Option<&'static str>;
+}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+macro_rules! actions {
+    ($($(#[$doc:meta])* $name:ident = $scope:literal $(, own $own:literal)?;)*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Debug)]
+            pub enum $name {}
+            impl sealed::Sealed for $name {}
+            impl Action for $name {
+                const SCOPE: &'static str = $scope;
+                const OWN: Option<&'static str> = actions!(@own $($own)?);
+            }
+        )*
+        /// Every scope about Keyholt itself, each once.
+        fn management_scopes() -> impl Iterator<Item = &'static str> {
+            [$($scope, $($own,)?)*].into_iter()
+        }
+    };
+    (@own) => { None };
+    (@own $own:literal) => { Some($own) };
+}
+
+actions! {
+    /// Asking whether keys of the project are valid.
+    Verify = "keyholt:verify";
+    /// Asking why a key is judged as it is, rule by rule.
+    Explain = "keyholt:explain";
+    /// Reading keys.
+    ReadKeys = "keyholt:keys:read", own "keyholt:self:read";
+    /// Creating, changing, rotating, suspending, revoking and deleting keys.
+    WriteKeys = "keyholt:keys:write", own "keyholt:self:write";
+    /// Reading users, teams and services.
+    ReadOwners = "keyholt:owners:read", own "keyholt:self:read";
+    /// Enrolling, changing, suspending and removing users, teams and services.
+    WriteOwners = "keyholt:owners:write";
+    /// Reading the project, its policy and roles.
+    ReadProject = "keyholt:project:read";
+    /// Changing the project, its policy and roles.
+    WriteProject = "keyholt:project:write";
+    /// Founding, suspending and listing projects; only the system project's users can use it.
+    Operate = "keyholt:operate";
+    /// Reading the audit trail.
+    ReadAudit = "keyholt:audit:read";
+}
+
+/// Whether a scope in the reserved namespace exists, or covers one that does.
+pub fn is_management_scope(scope: &Scope) -> bool {
+    management_scopes().any(|known| Wanted::parse(known).is_ok_and(|known| scope.covers(known)))
+}
+
+/// Leave to do one thing in one project; only [`Actor::permit`] makes one, and verbs demand it.
+#[derive(Debug)]
+pub struct Permit<A: Action> {
+    actor: Actor,
+    project: ProjectId,
+    action: PhantomData<A>,
+}
+
+impl<A: Action> Permit<A> {
+    /// Who has leave.
+    pub fn actor(&self) -> &Actor {
+        &self.actor
+    }
+
+    /// Where.
+    pub fn project(&self) -> ProjectId {
+        self.project
+    }
+}
+
+impl Actor {
+    /// Whether the actor may do `A` about this subject of this project.
+    pub fn permit<A: Action>(&self, project: ProjectId, subject: Subject) -> Result<Permit<A>, Forbidden> {
+        if self.home != project && !self.is_operator() {
+            return Err(Forbidden::Hidden);
+        }
+        let has = |scope: &str| Wanted::parse(scope).is_ok_and(|scope| self.effective.covers(scope));
+        if !has(A::SCOPE) {
+            let own = A::OWN
+                .filter(|scope| has(scope))
+                .ok_or(Forbidden::Lacks { scope: A::SCOPE })?;
+            match subject {
+                Subject::Project => return Err(Forbidden::Lacks { scope: A::SCOPE }),
+                // SECURITY: to somebody who may only see what is theirs, another's key does not exist.
+                Subject::Owner(owner) if !self.is_own(owner) => return Err(Forbidden::Hidden),
+                Subject::Owner(_) => debug_assert!(!own.is_empty()),
+            }
+        }
+        Ok(Permit {
+            actor: self.clone(),
+            project,
+            action: PhantomData,
+        })
+    }
+
+    /// Whether every project is in reach.
+    pub fn is_operator(&self) -> bool {
+        self.home == SYSTEM
+    }
+
+    fn is_own(&self, owner: Owner) -> bool {
+        owner == self.owner || matches!(owner, Owner::Team(team) if self.manages.contains(&team))
+    }
+
+    /// Whether the actor may bring about a key with this access and life, for an owner with these permissions.
+    ///
+    /// Asked on every path that makes a secret known or widens or prolongs a key: create, import, amend, resume, rotate.
+    pub fn may_hand_on(
+        &self,
+        access: &Access,
+        owner: Owner,
+        permissions: &ScopeSet,
+        expiry: Expiry,
+    ) -> Result<(), Beyond> {
+        let handed = match access {
+            Access::Only(scopes) => scopes,
+            Access::Everything => {
+                // A narrow key could match its owner's permissions today and be outgrown by them tomorrow.
+                if owner == self.owner && *self.access != Access::Everything {
+                    return Err(Beyond::Everything);
+                }
+                permissions
+            }
+        };
+        if let Some(scope) = self.effective.lacks(handed) {
+            return Err(match access {
+                Access::Everything => Beyond::Everything,
+                Access::Only(_) => Beyond::Scope { scope: scope.clone() },
+            });
+        }
+        if expiry.outlives(self.expiry) {
+            Err(Beyond::Outlives)
+        } else {
+            Ok(())
+        }
+    }
+}

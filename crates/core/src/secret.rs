@@ -1,0 +1,464 @@
+//! Secrets: how they are written, minted, recognised and fingerprinted.
+//!
+//! ```text
+//!   acme_live_q7XwB0s…(32 base62)…3Kd0f1G2h
+//!   ────┬──── ──────────┬──────── ──┬───
+//!     prefix      body, 190 bits   check: CRC-32 of all before it, 6 base62 characters
+//! ```
+//!
+//! Underscores only, so that a double click selects the whole secret. The check refuses typing errors and
+//! scanner noise without any look-up; it is not a security measure.
+
+use std::fmt;
+
+use hmac::{Hmac, Mac};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+use crate::entropy::Entropy;
+use crate::text::Environment;
+
+/// Characters of the random body: 32 of 62 symbols, 190 bits.
+pub const BODY: usize = 32;
+/// Characters of the check.
+pub const CHECK: usize = 6;
+/// Longest text that is looked at as a secret at all.
+pub const SECRET_BYTES_MAX: usize = 512;
+/// Shortest text in a foreign format that is looked at as a secret (imported keys).
+pub const FOREIGN_BYTES_MIN: usize = 16;
+
+/// One anchored regular expression that every secret of Keyholt matches; for secret scanners.
+pub const PATTERN: &str = r"^[a-z][a-z0-9]{0,15}(_[a-z0-9]{1,16}){0,2}_[0-9A-Za-z]{38}$";
+
+const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// The first word of a project's secrets, such as `acme`; 1 to 16 lower-case letters and digits.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Prefix(Box<str>);
+
+/// A text that cannot start a secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a key prefix is 1 to 16 lower-case letters and digits, starting with a letter")]
+pub struct PrefixError;
+
+impl Prefix {
+    /// Checks and keeps a prefix.
+    pub fn new(text: &str) -> Result<Self, PrefixError> {
+        let shaped = (1..=16).contains(&text.len())
+            && text.starts_with(|c: char| c.is_ascii_lowercase())
+            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+        if shaped {
+            Ok(Self(text.into()))
+        } else {
+            Err(PrefixError)
+        }
+    }
+
+    /// The prefix as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Prefix {
+    type Error = PrefixError;
+
+    fn try_from(text: String) -> Result<Self, PrefixError> {
+        Self::new(&text)
+    }
+}
+
+impl From<Prefix> for String {
+    fn from(prefix: Prefix) -> Self {
+        prefix.0.into()
+    }
+}
+
+/// Whether a key's text may be seen by anybody.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Visibility {
+    /// Known to its holder alone.
+    Secret,
+    /// Meant for browsers; `pub` stands in its prefix.
+    Publishable,
+}
+
+/// A key's secret text. It is shown once: [`Secret::reveal`] consumes it.
+///
+/// There is no `Clone`, `Display` or `Serialize`, and the memory is wiped when it is dropped.
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    /// Mints a secret from the caller's entropy.
+    pub fn mint(
+        prefix: &Prefix,
+        visibility: Visibility,
+        environment: Option<&Environment>,
+        entropy: &mut dyn Entropy,
+    ) -> Self {
+        let mut text = Zeroizing::new(String::with_capacity(96));
+        text.push_str(prefix.as_str());
+        if visibility == Visibility::Publishable {
+            text.push_str("_pub");
+        }
+        if let Some(environment) = environment {
+            text.push('_');
+            text.push_str(environment.as_str());
+        }
+        text.push('_');
+        let body_end = text.len() + BODY;
+        while text.len() < body_end {
+            let mut bytes = Zeroizing::new([0u8; BODY + 8]);
+            entropy.fill(bytes.as_mut());
+            // 248 is the largest multiple of 62 in a byte: taking the rest of a division beyond it would favour some symbols.
+            for byte in bytes.iter().filter(|byte| **byte < 248) {
+                if text.len() < body_end {
+                    text.push(char::from(symbol(u32::from(*byte))));
+                }
+            }
+        }
+        let check = check_of(text.as_bytes());
+        text.extend(check.iter().map(|byte| char::from(*byte)));
+        Self(text)
+    }
+
+    /// What the store may know of it.
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::of(self.0.as_bytes())
+    }
+
+    /// How people recognise the key in a list: its prefix and last four characters.
+    pub fn hint(&self) -> Hint {
+        let prefix = self.0.rfind('_').and_then(|end| self.0.get(..end)).unwrap_or_default();
+        let last = self.0.get(self.0.len().saturating_sub(4)..).unwrap_or_default();
+        Hint(format!("{prefix}_…{last}").into())
+    }
+
+    /// Gives the text away, once. The only call outside tests is the answer that shows it.
+    pub fn reveal(self) -> Zeroizing<String> {
+        self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// The part of a secret that may be shown in lists for ever.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Hint(Box<str>);
+
+impl Hint {
+    /// The hint as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+fn symbol(value: u32) -> u8 {
+    ALPHABET.get((value % 62) as usize).copied().unwrap_or(b'0')
+}
+
+fn check_of(text: &[u8]) -> [u8; CHECK] {
+    let mut crc = crc32fast::hash(text);
+    let mut check = [b'0'; CHECK];
+    for place in check.iter_mut().rev() {
+        *place = symbol(crc);
+        crc /= 62;
+    }
+    check
+}
+
+/// Whether a text has the shape of our secrets, and if so whether its check is right.
+fn shape(text: &[u8]) -> Shape {
+    let Some(joint) = text.len().checked_sub(BODY + CHECK + 1) else {
+        return Shape::Foreign;
+    };
+    let (head, tail) = text.split_at(joint);
+    let prefixed = head.first().is_some_and(u8::is_ascii_lowercase)
+        && head
+            .iter()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'_');
+    let Some((b'_', random)) = tail.split_first() else {
+        return Shape::Foreign;
+    };
+    if !prefixed || head.len() > 50 || !random.iter().all(u8::is_ascii_alphanumeric) {
+        return Shape::Foreign;
+    }
+    let (before, check) = text.split_at(text.len() - CHECK);
+    if check_of(before) == check {
+        Shape::Ours
+    } else {
+        Shape::Mistyped
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Shape {
+    Ours,
+    Mistyped,
+    Foreign,
+}
+
+/// Whether a text holds one of our secrets, right check included; nothing such is ever stored.
+pub fn holds_secret(text: &str) -> bool {
+    text.len() >= BODY + CHECK + 2
+        && text
+            .split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
+            .any(|word| shape(word.as_bytes()) == Shape::Ours)
+}
+
+/// A credential that somebody showed: its form is right, nothing more is known.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Presented {
+    fingerprint: Fingerprint,
+    format: Format,
+}
+
+/// Whose format a presented secret has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Format {
+    /// Ours, with the right check.
+    Keyholt,
+    /// Some other product's; only imported keys look like this.
+    Foreign,
+}
+
+/// A text that cannot be a secret: wrong check, wrong length or wrong characters.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("not a secret: mistyped or cut off")]
+pub struct Malformed;
+
+impl Presented {
+    /// Looks at a text as a secret. Nothing is trimmed: a secret has one spelling.
+    pub fn parse(text: &str) -> Result<Self, Malformed> {
+        let bytes = text.as_bytes();
+        let format = match shape(bytes) {
+            Shape::Ours => Format::Keyholt,
+            Shape::Mistyped => return Err(Malformed),
+            Shape::Foreign => {
+                let sized = (FOREIGN_BYTES_MIN..=SECRET_BYTES_MAX).contains(&bytes.len());
+                if !sized || !bytes.iter().all(u8::is_ascii_graphic) {
+                    return Err(Malformed);
+                }
+                Format::Foreign
+            }
+        };
+        Ok(Self {
+            fingerprint: Fingerprint::of(bytes),
+            format,
+        })
+    }
+
+    /// The SHA-256 of the text.
+    pub fn fingerprint(&self) -> &Fingerprint {
+        &self.fingerprint
+    }
+
+    /// Whose format it has.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+}
+
+/// SHA-256 of a secret: what a client that makes its own secret sends, and what an import brings.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Fingerprint([u8; 32]);
+
+/// A text that is not a SHA-256 in hexadecimal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be a SHA-256 as 64 lower-case hexadecimal digits")]
+pub struct FingerprintError;
+
+impl Fingerprint {
+    /// The fingerprint of a secret's bytes.
+    pub fn of(secret: &[u8]) -> Self {
+        Self(Sha256::digest(secret).into())
+    }
+
+    /// Reads 64 lower-case hexadecimal digits.
+    pub fn parse(text: &str) -> Result<Self, FingerprintError> {
+        let mut bytes = [0u8; 32];
+        if text.len() != 64 || !text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+            return Err(FingerprintError);
+        }
+        for (place, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+            let pair = std::str::from_utf8(pair).map_err(|_| FingerprintError)?;
+            *place = u8::from_str_radix(pair, 16).map_err(|_| FingerprintError)?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Fingerprint(…)")
+    }
+}
+
+/// What is stored instead of a secret: HMAC-SHA-256 of its fingerprint under the pepper.
+///
+/// There is no `PartialEq`: digests are compared in constant time or looked up by the keyring.
+#[derive(Clone, Copy)]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    /// The digest with these bytes, as read from the store.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes, for the store and the keyring.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// Whether two digests are the same, in constant time.
+    pub fn matches(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Digest(…)")
+    }
+}
+
+/// Turns fingerprints into digests; made from the master key.
+///
+/// Somebody who can write to the database but has no master key cannot plant the digest of a secret that he knows.
+#[derive(Clone)]
+pub struct Pepper(Hmac<Sha256>);
+
+impl Pepper {
+    pub(crate) fn new(keyed: Hmac<Sha256>) -> Self {
+        Self(keyed)
+    }
+
+    /// The digest under which a secret with this fingerprint is stored.
+    pub fn digest(&self, fingerprint: &Fingerprint) -> Digest {
+        // The keyed state is prepared once: a clone and two blocks are all that a verify pays.
+        let mut mac = self.0.clone();
+        mac.update(&fingerprint.0);
+        Digest(mac.finalize().into_bytes().into())
+    }
+}
+
+impl fmt::Debug for Pepper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pepper(…)")
+    }
+}
+
+/// The secrets by which a key is recognised now: never more than two.
+#[derive(Clone, Copy, Debug)]
+pub enum Credentials {
+    /// One secret.
+    One(Digest),
+    /// A new secret, and the old one until its grace ends.
+    Rotating {
+        /// The secret made by the rotation.
+        current: Digest,
+        /// The secret before it.
+        retiring: Digest,
+        /// When the old secret is dead.
+        until: crate::time::Moment,
+    },
+}
+
+impl Credentials {
+    /// The digest of the newest secret.
+    pub fn current(&self) -> &Digest {
+        match self {
+            Self::One(digest) | Self::Rotating { current: digest, .. } => digest,
+        }
+    }
+
+    /// The old secret's digest and end, while it is kept.
+    pub fn retiring(&self) -> Option<(&Digest, crate::time::Moment)> {
+        match self {
+            Self::One(_) => None,
+            Self::Rotating { retiring, until, .. } => Some((retiring, *until)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Counting(u8);
+
+    impl Entropy for Counting {
+        fn fill(&mut self, buffer: &mut [u8]) {
+            for byte in buffer {
+                *byte = self.0;
+                self.0 = self.0.wrapping_add(41);
+            }
+        }
+    }
+
+    fn minted() -> String {
+        let prefix = Prefix::new("acme").unwrap();
+        let live = Environment::new("live").unwrap();
+        Secret::mint(&prefix, Visibility::Secret, Some(&live), &mut Counting(3))
+            .reveal()
+            .to_string()
+    }
+
+    #[test]
+    fn a_minted_secret_is_recognised_and_any_slip_is_not() {
+        let text = minted();
+        assert_eq!(Presented::parse(&text).unwrap().format(), Format::Keyholt);
+        for at in text.find("live_").unwrap() + 5..text.len() {
+            let mut slipped = text.clone().into_bytes();
+            slipped[at] = if slipped[at] == b'a' { b'b' } else { b'a' };
+            let slipped = String::from_utf8(slipped).unwrap();
+            assert_eq!(Presented::parse(&slipped), Err(Malformed), "{at}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_trimmed_or_folded() {
+        let text = minted();
+        for odd in [
+            format!(" {text}"),
+            format!("{text}\n"),
+            format!("{text}\0"),
+            text.replace('a', "а"),
+            "short".into(),
+            "x".repeat(600),
+        ] {
+            assert!(Presented::parse(&odd).is_err_and(|e| e == Malformed), "{odd:?}");
+        }
+    }
+
+    #[test]
+    fn a_secret_in_prose_is_noticed() {
+        let text = minted();
+        assert!(holds_secret(&format!("the key is {text}, keep it")));
+        assert!(!holds_secret("the key is acme_live_something, keep it"));
+    }
+
+    #[test]
+    fn a_hint_gives_away_four_characters() {
+        let secret = Secret::mint(
+            &Prefix::new("kh").unwrap(),
+            Visibility::Publishable,
+            None,
+            &mut Counting(9),
+        );
+        let hint = secret.hint();
+        let text = secret.reveal();
+        assert_eq!(hint.as_str().chars().last(), text.chars().last());
+        assert!(hint.as_str().starts_with("kh_pub_…"));
+        assert_eq!(hint.as_str().chars().count(), "kh_pub_…".chars().count() + 4);
+    }
+}

@@ -1,0 +1,335 @@
+//! Instants and spans in whole milliseconds, written the way RFC 3339 and people write them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::{SpanRelativeTo, Timestamp};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+/// An instant in UTC, in milliseconds since 1970: what every column, row and answer carries.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Moment(i64);
+
+/// The last instant that is accepted from outside: the end of the year 2999.
+///
+/// Beyond it lie typing errors (milliseconds given as seconds), not plans.
+pub const LATEST: Moment = Moment(32_503_679_999_999);
+
+impl Moment {
+    /// The instant that many milliseconds after 1970-01-01T00:00:00Z.
+    pub const fn from_ms(ms: i64) -> Self {
+        Self(ms)
+    }
+
+    /// Milliseconds since 1970-01-01T00:00:00Z.
+    pub const fn ms(self) -> i64 {
+        self.0
+    }
+
+    /// This instant moved forward; saturates at the end of time rather than wrapping.
+    #[must_use]
+    pub const fn plus(self, span: Span) -> Self {
+        Self(self.0.saturating_add(span.0.cast_signed()))
+    }
+
+    /// This instant moved back.
+    #[must_use]
+    pub const fn minus(self, span: Span) -> Self {
+        Self(self.0.saturating_sub(span.0.cast_signed()))
+    }
+
+    /// How long after `earlier` this instant is; zero when it is not after it.
+    pub fn since(self, earlier: Self) -> Span {
+        Span(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+
+    /// The hour that this instant falls in, counted since 1970: the grain of usage counts.
+    pub const fn hour(self) -> i64 {
+        self.0.div_euclid(3_600_000)
+    }
+}
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match Timestamp::from_millisecond(self.0) {
+            Ok(timestamp) => write!(f, "{timestamp}"),
+            Err(_) => write!(f, "{}ms", self.0),
+        }
+    }
+}
+
+/// Why a text is not an instant.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MomentError {
+    /// Not RFC 3339 with a zone.
+    #[error("`{0}` is not an RFC 3339 instant such as `2030-01-31T09:00:00Z`")]
+    Form(String),
+    /// Before 1970 or after 2999.
+    #[error("`{0}` is outside the years 1970 to 2999")]
+    Range(String),
+}
+
+impl FromStr for Moment {
+    type Err = MomentError;
+
+    fn from_str(text: &str) -> Result<Self, MomentError> {
+        let short: String = text.chars().take(40).collect();
+        // A leap second and `24:00` are valid in some notations; accepting them here would give one instant two spellings.
+        let odd = text.len() < 20
+            || text.len() > 35
+            || !text.is_ascii()
+            || text.get(16..19) == Some(":60")
+            || text.get(11..13) == Some("24")
+            || text.contains('[')
+            || text.contains(' ');
+        if odd {
+            return Err(MomentError::Form(short));
+        }
+        let parsed: Timestamp = text.parse().map_err(|_| MomentError::Form(short.clone()))?;
+        let moment = Self(parsed.as_millisecond());
+        if moment.0 < 0 || moment > LATEST {
+            return Err(MomentError::Range(short));
+        }
+        Ok(moment)
+    }
+}
+
+impl Serialize for Moment {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Moment {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        text.parse().map_err(de::Error::custom)
+    }
+}
+
+/// A length of time in milliseconds, written `90d`, `1h 30m` or `P90D`; a day is 24 hours.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Span(u64);
+
+/// The longest span accepted from outside: a thousand years.
+pub const LONGEST: Span = Span::days(365_000);
+
+impl Span {
+    /// No time at all.
+    pub const ZERO: Self = Self(0);
+
+    /// That many milliseconds.
+    pub const fn millis(ms: u64) -> Self {
+        Self(ms)
+    }
+
+    /// That many seconds.
+    pub const fn secs(secs: u64) -> Self {
+        Self(secs.saturating_mul(1_000))
+    }
+
+    /// That many hours.
+    pub const fn hours(hours: u64) -> Self {
+        Self::secs(hours.saturating_mul(3_600))
+    }
+
+    /// That many days of 24 hours.
+    pub const fn days(days: u64) -> Self {
+        Self::hours(days.saturating_mul(24))
+    }
+
+    /// The whole length in milliseconds.
+    pub const fn ms(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const UNITS: [(u64, &str); 5] = [
+            (86_400_000, "d"),
+            (3_600_000, "h"),
+            (60_000, "m"),
+            (1_000, "s"),
+            (1, "ms"),
+        ];
+        if self.0 == 0 {
+            return f.write_str("0s");
+        }
+        let mut left = self.0;
+        let mut first = true;
+        for (size, unit) in UNITS {
+            let count = left / size;
+            if count > 0 {
+                if !first {
+                    f.write_str(" ")?;
+                }
+                write!(f, "{count}{unit}")?;
+                first = false;
+                left %= size;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Why a text is not a span.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a length of time such as `90d`, `1h 30m` or `P90D` (at most 1000 years; no months or years)")]
+pub struct SpanError(String);
+
+impl FromStr for Span {
+    type Err = SpanError;
+
+    fn from_str(text: &str) -> Result<Self, SpanError> {
+        let refuse = || SpanError(text.chars().take(40).collect());
+        if text.len() > 64 {
+            return Err(refuse());
+        }
+        let span: jiff::Span = text.parse().map_err(|_| refuse())?;
+        let duration = span
+            .to_duration(SpanRelativeTo::days_are_24_hours())
+            .map_err(|_| refuse())?;
+        let ms = u64::try_from(duration.as_millis()).map_err(|_| refuse())?;
+        if ms > LONGEST.0 {
+            return Err(refuse());
+        }
+        Ok(Self(ms))
+    }
+}
+
+impl Serialize for Span {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        text.parse().map_err(de::Error::custom)
+    }
+}
+
+/// When a key stops working by itself.
+///
+/// Expiry is a fact about *now*, not a state: nothing sweeps, nothing can be forgotten.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Expiry {
+    /// Works until somebody ends it.
+    Never,
+    /// Dead **at** this instant.
+    At(Moment),
+}
+
+impl Expiry {
+    /// Whether the instant has come; a key is dead at its instant, not a moment later.
+    pub fn is_past(self, now: Moment) -> bool {
+        match self {
+            Self::Never => false,
+            Self::At(at) => now >= at,
+        }
+    }
+
+    /// Whether something with this expiry would live on after something with the other one.
+    pub fn outlives(self, other: Self) -> bool {
+        match (self, other) {
+            (_, Self::Never) => false,
+            (Self::Never, Self::At(_)) => true,
+            (Self::At(mine), Self::At(theirs)) => mine > theirs,
+        }
+    }
+
+    /// The instant, if there is one.
+    pub fn at(self) -> Option<Moment> {
+        match self {
+            Self::Never => None,
+            Self::At(at) => Some(at),
+        }
+    }
+}
+
+/// A limit on how long something may live.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lifetime {
+    /// Without end.
+    Unlimited,
+    /// At most this long.
+    For(Span),
+}
+
+impl Lifetime {
+    /// The expiry of something made now with this lifetime.
+    pub fn from(self, now: Moment) -> Expiry {
+        match self {
+            Self::Unlimited => Expiry::Never,
+            Self::For(span) => Expiry::At(now.plus(span)),
+        }
+    }
+}
+
+impl fmt::Display for Lifetime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unlimited => f.write_str("unlimited"),
+            Self::For(span) => span.fmt(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instant_has_one_spelling_and_needs_a_zone() {
+        let noon: Moment = "2030-01-01T12:00:00Z".parse().unwrap();
+        assert_eq!(noon.to_string(), "2030-01-01T12:00:00Z");
+        assert_eq!("2030-01-01T13:00:00+01:00".parse::<Moment>().unwrap(), noon);
+        for refused in [
+            "2030-01-01T12:00:00",
+            "2030-02-30T12:00:00Z",
+            "2030-01-01T24:00:00Z",
+            "2030-12-31T23:59:60Z",
+            "2030-01-01",
+            "1893499200",
+            "9999-12-31T00:00:00Z",
+            "1969-12-31T23:59:59Z",
+            "",
+            "NaN",
+        ] {
+            assert!(refused.parse::<Moment>().is_err(), "`{refused}` was accepted");
+        }
+    }
+
+    #[test]
+    fn a_span_is_written_as_it_is_read() {
+        for (text, same) in [
+            ("90d", "90d"),
+            ("P90D", "90d"),
+            ("1h 30m", "1h 30m"),
+            ("PT90M", "1h 30m"),
+            ("2w", "14d"),
+            ("0s", "0s"),
+        ] {
+            let span: Span = text.parse().unwrap();
+            assert_eq!(span.to_string(), same);
+            assert_eq!(span.to_string().parse::<Span>().unwrap(), span);
+        }
+        for refused in ["", "90", "1y", "P1M", "-1d", "1001000d", "soon"] {
+            assert!(refused.parse::<Span>().is_err(), "`{refused}` was accepted");
+        }
+    }
+
+    #[test]
+    fn a_thing_is_dead_at_its_instant() {
+        let at = Moment::from_ms(1_000);
+        assert!(!Expiry::At(at).is_past(Moment::from_ms(999)));
+        assert!(Expiry::At(at).is_past(at));
+        assert!(!Expiry::Never.is_past(LATEST));
+        assert!(Expiry::Never.outlives(Expiry::At(at)));
+        assert!(!Expiry::At(at).outlives(Expiry::At(at)));
+    }
+}

@@ -1,0 +1,134 @@
+//! What goes into and comes out of a store: commits with seals on their rows, and rows whose seals can be checked.
+
+use keyholt_core::audit::Noun;
+use keyholt_core::commit::{Change, Commit, Record, Revision};
+use keyholt_core::id::ProjectId;
+use keyholt_core::seal::{Seal, Sealer};
+use uuid::Uuid;
+
+/// A commit whose rows are sealed, ready to be written.
+#[derive(Clone, Debug)]
+pub struct Write {
+    commit: Commit,
+    rows: Vec<Row>,
+}
+
+/// What is written for one change.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// The record as JSON; empty for a key, which has columns of its own, and for a removal.
+    pub body: String,
+    /// The seal over the row; for a removal it is not written.
+    pub seal: Seal,
+}
+
+impl Write {
+    /// Seals every row of a commit.
+    pub fn sealed(commit: Commit, sealer: &Sealer) -> Self {
+        let rows = commit
+            .changes()
+            .iter()
+            .map(|change| match change {
+                Change::Insert(record) | Change::Replace { record, .. } => row(record, sealer),
+                Change::Remove { .. } => Row {
+                    body: String::new(),
+                    seal: Seal::from_bytes([0; 32]),
+                },
+            })
+            .collect();
+        Self { commit, rows }
+    }
+
+    /// The commit.
+    pub fn commit(&self) -> &Commit {
+        &self.commit
+    }
+
+    /// Each change with the row to write for it.
+    pub fn rows(&self) -> impl Iterator<Item = (&Change, &Row)> {
+        self.commit.changes().iter().zip(&self.rows)
+    }
+}
+
+fn row(record: &Record, sealer: &Sealer) -> Row {
+    if let Record::Key(key) = record {
+        let at_rest = key.at_rest();
+        return Row {
+            body: String::new(),
+            seal: key.row(&at_rest).seal(sealer),
+        };
+    }
+    let body = match record {
+        Record::Setup(setup) => serde_json::to_string(setup),
+        Record::Project(project) => serde_json::to_string(project),
+        Record::Role(role) => serde_json::to_string(role),
+        Record::User(user) => serde_json::to_string(user),
+        Record::Team(team) => serde_json::to_string(team),
+        Record::Service(service) => serde_json::to_string(service),
+        Record::Key(_) => Ok(String::new()),
+    }
+    .unwrap_or_default();
+    let seal = seal_of(
+        sealer,
+        record.project(),
+        record.noun(),
+        record.id(),
+        record.revision(),
+        &body,
+    );
+    Row { body, seal }
+}
+
+fn seal_of(sealer: &Sealer, project: ProjectId, noun: Noun, id: Uuid, revision: Revision, body: &str) -> Seal {
+    sealer.seal(&[
+        b"record",
+        project.uuid().as_bytes(),
+        noun.as_str().as_bytes(),
+        id.as_bytes(),
+        &revision.number().to_be_bytes(),
+        body.as_bytes(),
+    ])
+}
+
+/// A record other than a key, as a store keeps it.
+#[derive(Clone, Debug)]
+pub struct StoredRecord {
+    /// Its project.
+    pub project: ProjectId,
+    /// What kind of thing.
+    pub noun: Noun,
+    /// Which.
+    pub id: Uuid,
+    /// How often it was changed.
+    pub revision: Revision,
+    /// The record as JSON.
+    pub body: String,
+    /// The seal over all of that.
+    pub seal: Seal,
+}
+
+/// A row that is not as Keyholt wrote it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the stored {} is not as Keyholt wrote it", .0.as_str())]
+pub struct BrokenSeal(pub Noun);
+
+impl StoredRecord {
+    /// Checks the seal and reads the record.
+    pub fn open(&self, sealer: &Sealer) -> Result<Record, BrokenSeal> {
+        let broken = BrokenSeal(self.noun);
+        let seal = seal_of(sealer, self.project, self.noun, self.id, self.revision, &self.body);
+        if !keyholt_core::seal::same(&seal, &self.seal) {
+            return Err(broken);
+        }
+        let read = match self.noun {
+            Noun::Setup => serde_json::from_str(&self.body).map(Record::Setup),
+            Noun::Project => serde_json::from_str(&self.body).map(Record::Project),
+            Noun::Role => serde_json::from_str(&self.body).map(Record::Role),
+            Noun::User => serde_json::from_str(&self.body).map(Record::User),
+            Noun::Team => serde_json::from_str(&self.body).map(Record::Team),
+            Noun::Service => serde_json::from_str(&self.body).map(Record::Service),
+            Noun::Key => return Err(broken),
+        };
+        read.map_err(|_| broken)
+    }
+}
