@@ -35,6 +35,8 @@ pub enum Needed<'a> {
     /// None.
     #[default]
     Nothing,
+    /// This one.
+    One(Wanted<'a>),
     /// All of these.
     AllOf(Vec<Wanted<'a>>),
     /// At least one of these.
@@ -271,6 +273,7 @@ fn missing(dossier: &Dossier<'_>, needed: &Needed<'_>) -> Option<Denial> {
     let allowed = |wanted: &Wanted<'_>| dossier.access.allows(dossier.permissions, *wanted);
     let lacking: Vec<_> = match needed {
         Needed::Nothing => return None,
+        Needed::One(wanted) => Some(wanted).filter(|wanted| !allowed(wanted)).into_iter().collect(),
         Needed::AllOf(wanted) => wanted.iter().filter(|wanted| !allowed(wanted)).collect(),
         Needed::AnyOf(wanted) if wanted.iter().any(allowed) => return None,
         Needed::AnyOf(wanted) => wanted.iter().collect(),

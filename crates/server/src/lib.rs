@@ -1,1 +1,5 @@
-//! Keyholt.
+//! The server: the keeper and its keyring, and the doors that knock at it.
+
+pub mod clock;
+pub mod keeper;
+pub mod keyring;

@@ -1,0 +1,664 @@
+//! Keys: issue, import, read, amend, rotate, suspend, resume, revoke, delete; one at a time and many.
+
+use std::collections::HashMap;
+
+use keyholt_core::actor::{Actor, Permit, ReadKeys, Subject, WriteKeys};
+use keyholt_core::amend::{Amendment, amend};
+use keyholt_core::audit::{Noun, Target};
+use keyholt_core::commit::{Commit, Replay, Revision};
+use keyholt_core::denial::DenialCode;
+use keyholt_core::enrol::EnrolError;
+use keyholt_core::entropy::Entropy;
+use keyholt_core::id::{KeyId, ProjectId, SYSTEM};
+use keyholt_core::issue::{Circumstances, Issued, SecretOrigin, Wish, issue};
+use keyholt_core::key::{Key, State};
+use keyholt_core::owner::Owner;
+use keyholt_core::pause;
+use keyholt_core::remove::delete;
+use keyholt_core::revoke::revoke;
+use keyholt_core::rotate::{Rotated, Turn, end_grace, rotate};
+use keyholt_core::scope::Access;
+use keyholt_core::text::{Cause, RequestKey};
+use keyholt_core::time::{Moment, Span};
+use keyholt_core::verify::standing;
+use keyholt_store::{CommitError, KeyQuery, LastUse, Limit, Owners, Page, StateFilter, Usage};
+
+use super::{Attempt, Keeper, Refusal, TRIES};
+use crate::keyring::directory::noun_of;
+
+/// Most keys that a bulk action changes at once.
+pub const BULK_MAX: u64 = 10_000;
+
+/// A key as it is shown: with the name of its owner and its last use.
+#[derive(Clone, Debug)]
+pub struct KeyView {
+    /// The key.
+    pub key: Key,
+    /// How people name its owner.
+    pub owner_handle: String,
+    /// When and from where it was used.
+    pub last_use: Option<LastUse>,
+}
+
+/// A caller's `Idempotency-Key`, and what it stands for.
+#[derive(Clone, Debug)]
+pub struct Idempotency {
+    /// The caller's word.
+    pub request: RequestKey,
+    /// SHA-256 of the question.
+    pub question: [u8; 32],
+}
+
+/// Keys to import, all or none.
+#[derive(Clone, Debug)]
+pub struct Import {
+    /// The keys.
+    pub wishes: Vec<Wish>,
+    /// Whether they are only checked.
+    pub rehearsal: Rehearsal,
+}
+
+/// Whether something is only tried out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Rehearsal {
+    /// It is: nothing is written.
+    Yes,
+    /// It is meant.
+    No,
+}
+
+/// What came of an import.
+#[derive(Debug)]
+pub struct Imported {
+    /// The keys, where all were good.
+    pub keys: Vec<Key>,
+    /// The ones that are refused; when there is one, none is imported.
+    pub refused: Vec<ImportRefusal>,
+}
+
+/// A key that is not imported.
+#[derive(Debug)]
+pub struct ImportRefusal {
+    /// Its place in the list.
+    pub index: usize,
+    /// Why.
+    pub refusal: Refusal,
+}
+
+/// Whether a key works now, and if not why.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Validity {
+    /// It does.
+    Valid,
+    /// It does not.
+    Invalid(DenialCode),
+}
+
+/// What a change to one key came to.
+type Outcome<T> = Result<Option<(T, Commit)>, Refusal>;
+
+impl Keeper {
+    /// Issues a key. The same question under the same `Idempotency-Key` makes one key, whose secret is not shown twice.
+    pub async fn issue_key(
+        &self,
+        actor: &Actor,
+        project: ProjectId,
+        wish: Wish,
+        idempotency: Option<Idempotency>,
+    ) -> Result<Issued, Refusal> {
+        let owner = wish.owner;
+        let attempt = || Attempt {
+            actor,
+            project,
+            action: "key.issue",
+            target: Target {
+                noun: Noun::Key,
+                id: None,
+            },
+            owner: Some(owner),
+        };
+        if let Some(issued) = self.replayed(actor, project, idempotency.as_ref()).await? {
+            return Ok(issued);
+        }
+        let made = self
+            .permit::<WriteKeys>(actor, project, Subject::Owner(owner), noun_of(owner))
+            .and_then(|permit| {
+                self.with_circumstances(project, owner, |world, now, entropy| {
+                    Ok(issue(&permit, wish, world, now, entropy)?)
+                })?
+            });
+        let (issued, commit) = match made {
+            Ok(made) => made,
+            Err(refusal) => return self.refused(refusal, attempt()).await,
+        };
+        let commit = match &idempotency {
+            None => commit,
+            Some(Idempotency { request, question }) => commit.remembered(Replay {
+                actor: actor.key,
+                request: request.clone(),
+                question: *question,
+                made: issued.key.id.uuid(),
+                at: issued.key.created_at,
+            }),
+        };
+        match self.commit(vec![commit]).await {
+            Ok(()) => Ok(issued),
+            // Two at once with the same request key: the other one made the key.
+            Err(CommitError::ReplayTaken) => {
+                let issued = self.replayed(actor, project, idempotency.as_ref()).await?;
+                issued.ok_or(Refusal::ReplayDiffers)
+            }
+            Err(error) => self.refused(error.into(), attempt()).await,
+        }
+    }
+
+    async fn replayed(
+        &self,
+        actor: &Actor,
+        project: ProjectId,
+        idempotency: Option<&Idempotency>,
+    ) -> Result<Option<Issued>, Refusal> {
+        let Some(Idempotency { request, question }) = idempotency else {
+            return Ok(None);
+        };
+        let Some(replay) = self.store.replay(actor.key, request).await? else {
+            return Ok(None);
+        };
+        if replay.question != *question {
+            return Err(Refusal::ReplayDiffers);
+        }
+        let key = self.stored_key(project, KeyId::from_uuid(replay.made)).await?;
+        Ok(Some(Issued { key, secret: None }))
+    }
+
+    /// Imports keys by the fingerprints of their secrets: all of them, or none.
+    pub async fn import_keys(&self, actor: &Actor, project: ProjectId, import: Import) -> Result<Imported, Refusal> {
+        let attempt = || Attempt {
+            actor,
+            project,
+            action: "key.import",
+            target: Target {
+                noun: Noun::Key,
+                id: None,
+            },
+            owner: None,
+        };
+        let permit = match self.permit::<WriteKeys>(actor, project, Subject::Project, Noun::Project) {
+            Ok(permit) => permit,
+            Err(refusal) => return self.refused(refusal, attempt()).await,
+        };
+        let (mut keys, mut commits, mut refused) = (Vec::new(), Vec::new(), Vec::new());
+        let mut fingerprints = HashMap::new();
+        for (index, wish) in import.wishes.into_iter().enumerate() {
+            let owner = wish.owner;
+            let known = match wish.origin {
+                SecretOrigin::Minted => None,
+                SecretOrigin::ClientMade(fingerprint) | SecretOrigin::Imported { fingerprint, .. } => {
+                    let digest = self.pepper.digest(&fingerprint);
+                    let twice = fingerprints.insert(*digest.as_bytes(), index).is_some();
+                    (twice || self.keyring.find(&digest).is_some()).then_some(Refusal::SecretTaken)
+                }
+            };
+            let made = match known {
+                Some(refusal) => Err(refusal),
+                None => self
+                    .with_circumstances(project, owner, |world, now, entropy| {
+                        Ok(issue(&permit, wish, world, now, entropy)?)
+                    })
+                    .and_then(|made| made),
+            };
+            match made {
+                Ok((issued, commit)) => {
+                    keys.push(issued.key);
+                    commits.push(commit);
+                }
+                Err(refusal) => refused.push(ImportRefusal { index, refusal }),
+            }
+        }
+        if !refused.is_empty() || import.rehearsal == Rehearsal::Yes {
+            return Ok(Imported {
+                keys: if refused.is_empty() { keys } else { Vec::new() },
+                refused,
+            });
+        }
+        match self.commit(commits).await {
+            Ok(()) => Ok(Imported { keys, refused }),
+            Err(error) => self.refused(error.into(), attempt()).await,
+        }
+    }
+
+    /// One key.
+    pub async fn key(&self, actor: &Actor, project: ProjectId, id: KeyId) -> Result<KeyView, Refusal> {
+        let key = self.readable_key(actor, project, id).await?;
+        self.viewed(vec![key]).await?.pop().ok_or(Refusal::NotFound(Noun::Key))
+    }
+
+    /// Keys that a query finds, as far as they are in the actor's reach.
+    pub async fn keys(&self, actor: &Actor, project: ProjectId, query: KeyQuery) -> Result<Page<KeyView>, Refusal> {
+        let query = self.within_reach(actor, project, query)?;
+        let page = self.store.keys(project, &query).await?;
+        let entries = self
+            .viewed(page.entries.into_iter().map(|(key, _)| key).collect())
+            .await?;
+        Ok(Page {
+            entries,
+            next: page.next,
+        })
+    }
+
+    /// Narrows a query to what the actor may see.
+    fn within_reach(&self, actor: &Actor, project: ProjectId, query: KeyQuery) -> Result<KeyQuery, Refusal> {
+        if self
+            .permit::<ReadKeys>(actor, project, Subject::Project, Noun::Project)
+            .is_ok()
+        {
+            return Ok(query);
+        }
+        self.permit::<ReadKeys>(actor, project, Subject::Owner(actor.owner), Noun::Project)?;
+        let mut own: Vec<Owner> = actor.manages.iter().map(|team| Owner::Team(*team)).collect();
+        own.push(actor.owner);
+        let owners = match &query.owners {
+            Owners::Anybody => own,
+            Owners::These(asked) => asked.iter().filter(|owner| own.contains(owner)).copied().collect(),
+        };
+        Ok(KeyQuery {
+            owners: Owners::These(owners),
+            ..query
+        })
+    }
+
+    /// The key that has this secret.
+    pub async fn find_key(&self, actor: &Actor, project: ProjectId, secret: &str) -> Result<KeyView, Refusal> {
+        if !self.is_fresh() {
+            return Err(Refusal::CannotKnow);
+        }
+        let found = self.present(secret).ok_or(Refusal::NotFound(Noun::Key))?;
+        self.key(actor, project, found.key()).await
+    }
+
+    /// Whether a key works now, and if not why, in the words of verify.
+    pub async fn validity(&self, actor: &Actor, project: ProjectId, id: KeyId) -> Result<Validity, Refusal> {
+        if !self.is_fresh() {
+            return Err(Refusal::CannotKnow);
+        }
+        let key = self.readable_key(actor, project, id).await?;
+        let found = self.keyring.find_key(key.id).ok_or(Refusal::NotFound(Noun::Key))?;
+        let now = self.now();
+        let denial = self
+            .keyring
+            .dossier(&found, |dossier, _| standing(dossier, now))
+            .ok_or(Refusal::NotFound(Noun::Key))?;
+        Ok(denial.map_or(Validity::Valid, |denial| Validity::Invalid(denial.code())))
+    }
+
+    /// A key's usage in the hours from one instant to another.
+    pub async fn key_usage(
+        &self,
+        actor: &Actor,
+        project: ProjectId,
+        id: KeyId,
+        from: Moment,
+        to: Moment,
+    ) -> Result<Usage, Refusal> {
+        let key = self.readable_key(actor, project, id).await?;
+        // What was noted up to now is part of the answer.
+        self.usage.flush(&*self.store).await?;
+        Ok(self
+            .store
+            .usage(project, key.id, from.hour(), to.plus(Span::hours(1)).hour())
+            .await?)
+    }
+
+    /// Changes a key's label, access, end or bounds.
+    pub async fn amend_key(
+        &self,
+        actor: &Actor,
+        project: ProjectId,
+        id: KeyId,
+        amendment: Amendment,
+        based_on: Option<Revision>,
+    ) -> Result<KeyView, Refusal> {
+        let change =
+            |permit: &Permit<WriteKeys>, key: &Key, world: Circumstances<'_>, now: Moment, _: &mut dyn Entropy| {
+                Ok(amend(permit, key, amendment.clone(), world, now)?)
+            };
+        let key = self
+            .change_key(actor, project, id, "key.amend", based_on, 1, change)
+            .await?;
+        self.view(key).await
+    }
+
+    /// Gives a key a new secret.
+    pub async fn rotate_key(
+        &self,
+        actor: &Actor,
+        project: ProjectId,
+        id: KeyId,
+        turn: Turn,
+        based_on: Option<Revision>,
+    ) -> Result<Rotated, Refusal> {
+        let mut secret = None;
+        let change = |permit: &Permit<WriteKeys>,
+                      key: &Key,
+                      world: Circumstances<'_>,
+                      now: Moment,
+                      entropy: &mut dyn Entropy| {
+            let (rotated, commit) = rotate(permit, key, turn.clone(), world, now, entropy)?;
+            secret = rotated.secret;
+            Ok(Some((rotated.key, commit)))
+        };
+        // Of two rotations at once one is done: the other caller must not believe that its secret is the newest.
+        let key = self
+            .change_key(actor, project, id, "key.rotate", based_on, 1, change)
+            .await?;
+        Ok(Rotated { key, secret })
+    }
+
+    /// Ends the grace of a key's old secret.
+    pub async fn end_grace(
+        &self,
+        actor: &Actor,
+        project: ProjectId,
+        id: KeyId,
+        cause: Option<Cause>,
+        based_on: Option<Revision>,
+    ) -> Result<KeyView, Refusal> {
+        let change = |permit: &Permit<WriteKeys>, key: &Key, _: Circumstances<'_>, now: Moment, _: &mut dyn Entropy| {
+            Ok(end_grace(permit, key, cause.clone(), now))
+        };
+        let key = self
+            .change_key(actor, project, id, "key.end_grace", based_on, TRIES, change)
+            .await?;
+        self.view(key).await
+    }
+
+    /// Stops a key for a time.
+    pub async fn suspend_key(
+        &self,
+        actor: &Actor,
+        project: ProjectId,
+        id: KeyId,
+        cause: Option<Cause>,
+        based_on: Option<Revision>,
+    ) -> Result<KeyView, Refusal> {
+        let change = |permit: &Permit<WriteKeys>, key: &Key, _: Circumstances<'_>, now: Moment, _: &mut dyn Entropy| {
+            self.keep_a_way_in(key)?;
+            Ok(pause::suspend(permit, key, cause.clone(), now)?)
+        };
+        let key = self
+            .change_key(actor, project, id, "key.suspend", based_on, TRIES, change)
+            .await?;
+        self.view(key).await
+    }
+
+    /// Lets a suspended key work again.
+    pub async fn resume_key(
+        &self,
+        actor: &Actor,
+        project: ProjectId,
+        id: KeyId,
+        cause: Option<Cause>,
+        based_on: Option<Revision>,
+    ) -> Result<KeyView, Refusal> {
+        let change =
+            |permit: &Permit<WriteKeys>, key: &Key, world: Circumstances<'_>, now: Moment, _: &mut dyn Entropy| {
+                Ok(pause::resume(permit, key, cause.clone(), world, now)?)
+            };
+        let key = self
+            .change_key(actor, project, id, "key.resume", based_on, TRIES, change)
+            .await?;
+        self.view(key).await
+    }
+
+    /// Ends a key for good. Again and again comes to the same: the first time and cause are kept.
+    pub async fn revoke_key(
+        &self,
+        actor: &Actor,
+        project: ProjectId,
+        id: KeyId,
+        cause: Cause,
+        based_on: Option<Revision>,
+    ) -> Result<KeyView, Refusal> {
+        let change = |permit: &Permit<WriteKeys>, key: &Key, _: Circumstances<'_>, now: Moment, _: &mut dyn Entropy| {
+            self.keep_a_way_in(key)?;
+            Ok(revoke(permit, key, cause.clone(), now))
+        };
+        let key = self
+            .change_key(actor, project, id, "key.revoke", based_on, TRIES, change)
+            .await?;
+        self.view(key).await
+    }
+
+    /// Takes a key's record out; the audit trail stays.
+    pub async fn delete_key(
+        &self,
+        actor: &Actor,
+        project: ProjectId,
+        id: KeyId,
+        cause: Option<Cause>,
+        based_on: Option<Revision>,
+    ) -> Result<(), Refusal> {
+        let change = |permit: &Permit<WriteKeys>, key: &Key, _: Circumstances<'_>, now: Moment, _: &mut dyn Entropy| {
+            self.keep_a_way_in(key)?;
+            Ok(Some((key.clone(), delete(permit, key, cause.clone(), now))))
+        };
+        self.change_key(actor, project, id, "key.delete", based_on, TRIES, change)
+            .await
+            .map(|_| ())
+    }
+
+    /// Revokes every key that a query finds, provided that it finds as many as the caller expects.
+    pub async fn revoke_matching(
+        &self,
+        actor: &Actor,
+        project: ProjectId,
+        query: KeyQuery,
+        expected: u64,
+        cause: Cause,
+    ) -> Result<u64, Refusal> {
+        let attempt = || Attempt {
+            actor,
+            project,
+            action: "key.revoke",
+            target: Target {
+                noun: Noun::Key,
+                id: None,
+            },
+            owner: None,
+        };
+        let permit = match self.permit::<WriteKeys>(actor, project, Subject::Project, Noun::Project) {
+            Ok(permit) => permit,
+            Err(refusal) => return self.refused(refusal, attempt()).await,
+        };
+        let keys = self.all_matching(project, query).await?;
+        let live: Vec<&Key> = keys
+            .iter()
+            .filter(|key| !matches!(key.state, State::Revoked { .. }))
+            .collect();
+        let count = live.len() as u64;
+        if count != expected {
+            return Err(Refusal::CountDiffers { count });
+        }
+        let now = self.now();
+        for key in &live {
+            self.keep_a_way_in(key)?;
+        }
+        let commits: Vec<Commit> = live
+            .iter()
+            .filter_map(|key| revoke(&permit, key, cause.clone(), now))
+            .map(|(_, commit)| commit)
+            .collect();
+        if !commits.is_empty() {
+            self.commit(commits).await?;
+        }
+        Ok(count)
+    }
+
+    pub(super) async fn all_matching(&self, project: ProjectId, query: KeyQuery) -> Result<Vec<Key>, Refusal> {
+        let mut query = KeyQuery {
+            limit: Limit::LARGEST,
+            after: None,
+            ..query
+        };
+        let mut keys = Vec::new();
+        loop {
+            let page = self.store.keys(project, &query).await?;
+            keys.extend(page.entries.into_iter().map(|(key, _)| key));
+            if keys.len() as u64 > BULK_MAX {
+                return Err(Refusal::TooManyMatches { most: BULK_MAX });
+            }
+            match page.next {
+                Some(next) => query.after = Some(next),
+                None => return Ok(keys),
+            }
+        }
+    }
+
+    /// The key that the actor showed, about itself.
+    pub async fn own_key(&self, actor: &Actor) -> Result<KeyView, Refusal> {
+        let key = self.stored_key(actor.home, actor.key).await?;
+        self.view(key).await
+    }
+
+    /// Revokes the key that the actor showed: possession is leave enough to end it.
+    pub async fn revoke_own_key(&self, actor: &Actor, cause: Cause) -> Result<KeyView, Refusal> {
+        // The permit is made for a holder who may write what is theirs; the key itself need not carry that scope.
+        let holder = Actor {
+            access: std::sync::Arc::new(Access::Everything),
+            effective: std::sync::Arc::new(
+                keyholt_core::scope::ScopeSet::parse(["keyholt:self:write"]).unwrap_or_default(),
+            ),
+            ..actor.clone()
+        };
+        self.revoke_key(&holder, actor.home, actor.key, cause, None).await
+    }
+
+    /// Changes one key: reads it, decides, commits; tries again when somebody else got in front, where that is right.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one private piece instead of eight copies of it"
+    )]
+    async fn change_key(
+        &self,
+        actor: &Actor,
+        project: ProjectId,
+        id: KeyId,
+        action: &str,
+        based_on: Option<Revision>,
+        tries: usize,
+        mut change: impl FnMut(&Permit<WriteKeys>, &Key, Circumstances<'_>, Moment, &mut dyn Entropy) -> Outcome<Key>,
+    ) -> Result<Key, Refusal> {
+        let target = Target {
+            noun: Noun::Key,
+            id: Some(id.uuid()),
+        };
+        let mut last = Refusal::Busy(Noun::Key);
+        for _ in 0..tries.max(1) {
+            let key = match self.stored_key(project, id).await {
+                Ok(key) => key,
+                Err(refusal) => {
+                    return self
+                        .refused(
+                            refusal,
+                            Attempt {
+                                actor,
+                                project,
+                                action,
+                                target,
+                                owner: None,
+                            },
+                        )
+                        .await;
+                }
+            };
+            let attempt = || Attempt {
+                actor,
+                project,
+                action,
+                target,
+                owner: Some(key.owner),
+            };
+            Self::based_on(based_on, key.revision, Noun::Key)?;
+            let decided = self
+                .permit::<WriteKeys>(actor, project, Subject::Owner(key.owner), Noun::Key)
+                .and_then(|permit| {
+                    self.with_circumstances(project, key.owner, |world, now, entropy| {
+                        change(&permit, &key, world, now, entropy)
+                    })?
+                });
+            let (changed, commit) = match decided {
+                Ok(Some(decided)) => decided,
+                Ok(None) => return Ok(key),
+                Err(refusal) => return self.refused(refusal, attempt()).await,
+            };
+            match self.commit(vec![commit]).await {
+                Ok(()) => return Ok(changed),
+                Err(CommitError::Stale { noun }) => last = Refusal::Busy(noun),
+                Err(error) => return self.refused(error.into(), attempt()).await,
+            }
+        }
+        Err(last)
+    }
+
+    /// Refuses what would leave nobody able to operate this installation.
+    fn keep_a_way_in(&self, key: &Key) -> Result<(), Refusal> {
+        let last = key.project == SYSTEM && key.access == Access::Everything && self.other_operator_keys(key.id) == 0;
+        if last {
+            Err(EnrolError::LastOperator.into())
+        } else {
+            Ok(())
+        }
+    }
+
+    async fn readable_key(&self, actor: &Actor, project: ProjectId, id: KeyId) -> Result<Key, Refusal> {
+        // Asked before the look-up too: somebody without any reading scope is told so, not that nothing is there.
+        self.permit::<ReadKeys>(actor, project, Subject::Owner(actor.owner), Noun::Key)?;
+        let key = self.stored_key(project, id).await?;
+        self.permit::<ReadKeys>(actor, project, Subject::Owner(key.owner), Noun::Key)?;
+        Ok(key)
+    }
+
+    async fn stored_key(&self, project: ProjectId, id: KeyId) -> Result<Key, Refusal> {
+        let (key, seal) = self.store.key(project, id).await?.ok_or(Refusal::NotFound(Noun::Key))?;
+        let at_rest = key.at_rest();
+        if !key.row(&at_rest).is_sealed_by(&self.sealer, &seal) {
+            self.alarm(Noun::Key, &id.to_string());
+            return Err(Refusal::Tampered(Noun::Key));
+        }
+        Ok(key)
+    }
+
+    async fn view(&self, key: Key) -> Result<KeyView, Refusal> {
+        self.viewed(vec![key]).await?.pop().ok_or(Refusal::NotFound(Noun::Key))
+    }
+
+    async fn viewed(&self, keys: Vec<Key>) -> Result<Vec<KeyView>, Refusal> {
+        let ids: Vec<KeyId> = keys.iter().map(|key| key.id).collect();
+        let uses: HashMap<KeyId, LastUse> = self.store.last_uses(&ids).await?.into_iter().collect();
+        let directory = self.keyring.directory();
+        Ok(keys
+            .into_iter()
+            .map(|key| KeyView {
+                owner_handle: directory
+                    .owner(key.owner)
+                    .and_then(|record| record.handle())
+                    .unwrap_or_default()
+                    .to_owned(),
+                last_use: uses.get(&key.id).copied(),
+                key,
+            })
+            .collect())
+    }
+
+    /// The state filter that a word names.
+    pub fn state_filter(&self, word: &str) -> Option<StateFilter> {
+        let now = self.now();
+        match word {
+            "active" => Some(StateFilter::Active { now }),
+            "suspended" => Some(StateFilter::Suspended),
+            "revoked" => Some(StateFilter::Revoked),
+            "expired" => Some(StateFilter::Expired { now }),
+            _ => None,
+        }
+    }
+}

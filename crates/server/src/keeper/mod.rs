@@ -1,0 +1,472 @@
+//! The keeper: the only one who walks between the doors, the core and the store.
+//!
+//! Every door knocks here. A request is authenticated, permitted, decided by a verb of the core, committed by the store,
+//! applied to the keyring, and only then answered.
+
+mod follow;
+mod keys;
+mod owners;
+mod projects;
+mod refusal;
+mod roles;
+mod setup;
+mod trail;
+mod usage;
+mod verify;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use keyholt_core::actor::{Action, Actor, Permit, Source, Subject};
+use keyholt_core::audit::{Event, Noun, Target};
+use keyholt_core::commit::{Change, Commit, Record, Revision};
+use keyholt_core::denial::Denial;
+use keyholt_core::entropy::Entropy;
+use keyholt_core::id::{ProjectId, SYSTEM};
+use keyholt_core::issue::Circumstances;
+use keyholt_core::owner::Owner;
+use keyholt_core::project::Project;
+use keyholt_core::scope::ScopeSet;
+use keyholt_core::seal::{MasterKey, Sealer};
+use keyholt_core::secret::{Pepper, Presented};
+use keyholt_core::time::Moment;
+use keyholt_core::verify::{Ask, Verification, judge};
+use keyholt_store::{Binding, CommitError, EventNumber, Loaded, Sharing, Store, StoreError, UseOutcome, Write};
+
+pub use follow::Background;
+pub use keys::{BULK_MAX, Idempotency, Import, ImportRefusal, Imported, KeyView, Rehearsal, Validity};
+pub use owners::{MembershipChange, OwnerChange};
+pub use projects::ProjectChange;
+pub use refusal::Refusal;
+pub use roles::RoleChange;
+pub use setup::{FirstStart, Operator};
+pub use verify::{AboutShown, Answer, BATCH_MAX, Counting, Inadmissible, KeyShown, Question, Rules, Verifier, Wish};
+
+use crate::clock::Clock;
+use crate::keyring::directory::noun_of;
+use crate::keyring::ring::{Found, Integrity, Keyring};
+
+/// How often a change that somebody else got in front of is tried again, where trying again is right.
+const TRIES: usize = 5;
+
+/// Walks between the doors, the core and the store.
+pub struct Keeper {
+    store: Arc<dyn Store>,
+    keyring: Keyring,
+    pepper: Pepper,
+    sealer: Sealer,
+    clock: Arc<dyn Clock>,
+    entropy: Mutex<Box<dyn Entropy + Send>>,
+    usage: usage::UsageBook,
+    freshness: Freshness,
+    alarms: AtomicU64,
+}
+
+/// How old the keyring's view may be.
+struct Freshness {
+    sharing: Sharing,
+    staleness_max: Duration,
+    /// By the keeper's monotonic clock, in milliseconds: when the view was last proven to be whole.
+    proven_ms: AtomicU64,
+    /// The last commit in the view.
+    seen: AtomicU64,
+}
+
+/// What a keeper is made of.
+pub struct Parts {
+    /// Where everything is remembered.
+    pub store: Arc<dyn Store>,
+    /// The one secret of the installation.
+    pub master: MasterKey,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// Where randomness comes from.
+    pub entropy: Box<dyn Entropy + Send>,
+    /// A view older than this is not used, where other nodes may write.
+    pub staleness_max: Duration,
+}
+
+/// Why a keeper cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The master key is not the one that the data was made with.
+    #[error(
+        "this is not the master key that the data was made with; nothing was changed. Start with the right key, or with an empty data folder"
+    )]
+    WrongMasterKey,
+    /// The store does not answer or cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// More keys than the keyring has numbers for.
+    #[error("there are more keys than one node can hold")]
+    Full,
+}
+
+impl Keeper {
+    /// Binds the store to the master key and reads every key into memory.
+    pub async fn open(parts: Parts) -> Result<Self, OpenError> {
+        let Parts {
+            store,
+            master,
+            clock,
+            mut entropy,
+            staleness_max,
+        } = parts;
+        if store.bind(master.check()).await? == Binding::Other {
+            return Err(OpenError::WrongMasterKey);
+        }
+        let mut random = [0u8; 16];
+        entropy.fill(&mut random);
+        let (low, high) = random.split_at(8);
+        let word = |bytes: &[u8]| bytes.try_into().map_or(0, u64::from_be_bytes);
+        let keeper = Self {
+            keyring: Keyring::with_capacity(1024, [word(low), word(high)]),
+            pepper: master.pepper(),
+            sealer: master.sealer(),
+            freshness: Freshness {
+                sharing: store.sharing(),
+                staleness_max,
+                proven_ms: AtomicU64::new(elapsed_ms(&*clock)),
+                seen: AtomicU64::new(0),
+            },
+            store,
+            clock,
+            entropy: Mutex::new(entropy),
+            usage: usage::UsageBook::new(),
+            alarms: AtomicU64::new(0),
+        };
+        let before = elapsed_ms(&*keeper.clock);
+        let seen = keeper.load().await?;
+        keeper.freshness.seen.store(seen.0, Ordering::Release);
+        keeper.freshness.proven_ms.store(before, Ordering::Release);
+        Ok(keeper)
+    }
+
+    async fn load(&self) -> Result<EventNumber, OpenError> {
+        let mut full = false;
+        let seen = self
+            .store
+            .load(&mut |loaded| match loaded {
+                Loaded::Record(stored) => match stored.open(&self.sealer) {
+                    Ok(record) => full |= self.keyring.put(&record).is_err(),
+                    Err(broken) => self.alarm(broken.0, &stored.id.to_string()),
+                },
+                Loaded::Key(row, seal) => {
+                    let integrity = if row.is_sealed_by(&self.sealer, &seal) {
+                        Integrity::Sealed
+                    } else {
+                        self.alarm(Noun::Key, &row.id.to_string());
+                        Integrity::Broken
+                    };
+                    full |= self.keyring.put_key(&row, integrity).is_err();
+                }
+            })
+            .await?;
+        if full { Err(OpenError::Full) } else { Ok(seen) }
+    }
+
+    /// Raises an alarm about a row that is not as Keyholt wrote it.
+    fn alarm(&self, noun: Noun, id: &str) {
+        self.alarms.fetch_add(1, Ordering::Relaxed);
+        tracing::error!(
+            noun = noun.as_str(),
+            id,
+            "a stored row is not as Keyholt wrote it: somebody changed the database; it is refused"
+        );
+    }
+
+    /// How many rows were refused because their seals are broken.
+    pub fn alarms(&self) -> u64 {
+        self.alarms.load(Ordering::Relaxed)
+    }
+
+    /// The time by the keeper's clock.
+    pub fn now(&self) -> Moment {
+        Moment::from_ms(self.clock.now_ms())
+    }
+
+    /// Whether the keyring's view is young enough to answer from.
+    pub fn is_fresh(&self) -> bool {
+        match self.freshness.sharing {
+            Sharing::Alone => true,
+            Sharing::Shared => {
+                let age = elapsed_ms(&*self.clock).saturating_sub(self.freshness.proven_ms.load(Ordering::Acquire));
+                u128::from(age) <= self.freshness.staleness_max.as_millis()
+            }
+        }
+    }
+
+    /// Whether requests can be answered now: the view is fresh and the store answers.
+    pub async fn ready(&self) -> Result<(), Refusal> {
+        if !self.is_fresh() {
+            return Err(Refusal::CannotKnow);
+        }
+        Ok(self.store.ping().await?)
+    }
+
+    /// How many keys are held in memory, secrets in their grace included.
+    pub fn keys_held(&self) -> u32 {
+        self.keyring.len()
+    }
+
+    /// A short MAC for values that are handed out and must come back unchanged, such as cursors.
+    pub fn mac(&self, fields: &[&[u8]]) -> [u8; 16] {
+        let mut tagged: Vec<&[u8]> = vec![b"handed out"];
+        tagged.extend_from_slice(fields);
+        let mut short = [0u8; 16];
+        short
+            .iter_mut()
+            .zip(self.sealer.seal(&tagged).as_bytes())
+            .for_each(|(place, byte)| *place = *byte);
+        short
+    }
+
+    /// Who shows this secret. Every failure is the same failure.
+    pub fn authenticate(&self, secret: &str, source: Source) -> Result<Actor, Unauthenticated> {
+        if !self.is_fresh() {
+            return Err(Unauthenticated::CannotKnow);
+        }
+        let found = self.present(secret).ok_or(Unauthenticated::Invalid)?;
+        self.actor(&found, source)
+    }
+
+    /// The key that answers to a text, if it is one.
+    fn present(&self, secret: &str) -> Option<Found> {
+        let presented = Presented::parse(secret).ok()?;
+        self.keyring.find(&self.pepper.digest(presented.fingerprint()))
+    }
+
+    fn actor(&self, found: &Found, source: Source) -> Result<Actor, Unauthenticated> {
+        let now = self.now();
+        let judged = self.keyring.dossier(found, |dossier, _| {
+            let environment = dossier
+                .bounds
+                .environment
+                .as_ref()
+                .map(|environment| environment.as_str());
+            let ask = Ask {
+                address: source.address,
+                environment,
+                ..Ask::default()
+            };
+            (
+                judge(Some(dossier), dossier.project, &ask, now),
+                dossier.project,
+                dossier.owner,
+            )
+        });
+        let (verification, home, owner) = judged.ok_or(Unauthenticated::Invalid)?;
+        self.note(found, &verification, now, source.address);
+        match verification {
+            Verification::Granted(_) => {}
+            // Possession is proven, so the reason may be said: it is about where the caller is, not about the key.
+            Verification::Denied(Denial::AddressNotAllowed) => return Err(Unauthenticated::AddressNotAllowed),
+            Verification::Denied(_) => return Err(Unauthenticated::Invalid),
+        }
+        let access = self
+            .keyring
+            .access(found)
+            .map(Arc::clone)
+            .ok_or(Unauthenticated::Invalid)?;
+        let directory = self.keyring.directory();
+        let permissions = directory
+            .owner(owner)
+            .map(|record| directory.permissions(record))
+            .unwrap_or_default();
+        let manages = match owner {
+            Owner::User(user) => directory.managed_by(user).collect(),
+            Owner::Team(_) | Owner::Service(_) => Vec::new(),
+        };
+        Ok(Actor {
+            key: found.key(),
+            owner,
+            home,
+            effective: Arc::new(access.effective(&permissions)),
+            access,
+            expiry: found.expiry(),
+            manages,
+            source,
+        })
+    }
+
+    fn note(&self, found: &Found, verification: &Verification, now: Moment, address: Option<std::net::IpAddr>) {
+        let outcome = match verification {
+            Verification::Granted(_) if found.shown == keyholt_core::verify::Shown::Current => {
+                Some(UseOutcome::Granted)
+            }
+            Verification::Granted(_) => Some(UseOutcome::GrantedRetiring),
+            Verification::Denied(denial) => UseOutcome::of_denial(denial.code()),
+        };
+        if let Some(outcome) = outcome {
+            self.usage.note(found.key(), outcome, now, address);
+        }
+    }
+
+    /// The id of the project that a path word names: an id, a slug, or `self` for the actor's own.
+    pub fn project_named(&self, actor: &Actor, word: &str) -> Result<ProjectId, Refusal> {
+        let named = if word == "self" {
+            Some(actor.home)
+        } else {
+            let directory = self.keyring.directory();
+            let id = match word.parse::<ProjectId>() {
+                Ok(id) => directory.record(Noun::Project, id.uuid()).map(|_| id),
+                Err(_) => directory.id_of(Noun::Project, SYSTEM, word).map(ProjectId::from_uuid),
+            };
+            // SECURITY: to anybody but operators another project does not exist.
+            id.filter(|id| *id == actor.home || actor.is_operator())
+        };
+        named.ok_or(Refusal::NotFound(Noun::Project))
+    }
+
+    /// The owner that a reference names: an id, or the handle by which people name it.
+    pub fn owner_named(
+        &self,
+        project: ProjectId,
+        kind: keyholt_core::owner::OwnerKind,
+        word: &str,
+    ) -> Result<Owner, Refusal> {
+        let nil = Owner::new(kind, uuid::Uuid::nil());
+        let noun = noun_of(nil);
+        let directory = self.keyring.directory();
+        let id = match word.parse::<keyholt_core::id::KeyId>() {
+            Ok(id) => Some(id.uuid()),
+            Err(_) => directory.id_of(noun, project, word),
+        };
+        let known = id.filter(|id| {
+            directory
+                .record(noun, *id)
+                .is_some_and(|record| record.project() == project)
+        });
+        known.map(|id| Owner::new(kind, id)).ok_or(Refusal::NotFound(noun))
+    }
+
+    fn permit<A: Action>(
+        &self,
+        actor: &Actor,
+        project: ProjectId,
+        subject: Subject,
+        noun: Noun,
+    ) -> Result<Permit<A>, Refusal> {
+        actor
+            .permit::<A>(project, subject)
+            .map_err(|forbidden| Refusal::forbidden(forbidden, noun))
+    }
+
+    /// Runs a verb with what it needs to know of the world.
+    fn with_circumstances<R>(
+        &self,
+        project: ProjectId,
+        owner: Owner,
+        run: impl FnOnce(Circumstances<'_>, Moment, &mut dyn Entropy) -> R,
+    ) -> Result<R, Refusal> {
+        let (world, permissions) = self.world(project, owner)?;
+        let circumstances = Circumstances {
+            project: &world,
+            permissions: &permissions,
+            pepper: &self.pepper,
+        };
+        let mut entropy = self.entropy.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(run(circumstances, self.now(), &mut **entropy))
+    }
+
+    fn world(&self, project: ProjectId, owner: Owner) -> Result<(Project, ScopeSet), Refusal> {
+        let world = self.keyring.project(project).ok_or(Refusal::NotFound(Noun::Project))?;
+        let directory = self.keyring.directory();
+        let record = directory.owner(owner).filter(|record| record.project() == project);
+        let permissions = record
+            .map(|record| directory.permissions(record))
+            .ok_or(Refusal::NotFound(noun_of(owner)))?;
+        Ok((world, permissions))
+    }
+
+    /// Writes commits and applies them to the keyring; when this returns, every later verify sees them.
+    async fn commit(&self, commits: Vec<Commit>) -> Result<(), CommitError> {
+        let writes: Vec<Write> = commits
+            .iter()
+            .map(|commit| Write::sealed(commit.clone(), &self.sealer))
+            .collect();
+        let numbers = self.store.commit(writes).await?;
+        for change in commits.iter().flat_map(Commit::changes) {
+            self.apply(change);
+        }
+        if let (Some(first), Some(last)) = (numbers.first(), numbers.last()) {
+            // Nobody else committed in between: the follower need not read back what was written here.
+            let seen = &self.freshness.seen;
+            let _ = seen.compare_exchange(first.0.saturating_sub(1), last.0, Ordering::AcqRel, Ordering::Acquire);
+        }
+        Ok(())
+    }
+
+    fn apply(&self, change: &Change) {
+        let applied = match change {
+            Change::Insert(record) | Change::Replace { record, .. } => self.keyring.put(record),
+            Change::Remove {
+                record: Record::Key(key),
+            } => {
+                self.keyring.remove_key(key.id);
+                Ok(())
+            }
+            Change::Remove { record } => self.keyring.remove_record(record.noun(), record.id()),
+        };
+        if applied.is_err() {
+            tracing::error!("the keyring is full: a key that was just made is not known on this node");
+        }
+    }
+
+    /// Puts a refused attempt into the audit trail and hands the refusal on.
+    async fn refused<T>(&self, refusal: Refusal, attempt: Attempt<'_>) -> Result<T, Refusal> {
+        if refusal.is_attempt() {
+            let Attempt {
+                actor,
+                project,
+                action,
+                target,
+                owner,
+            } = attempt;
+            // An attempt on another project is written into the actor's own: the other one must not be written to, nor learn of it.
+            let project = if actor.is_operator() { project } else { actor.home };
+            let event = Event::refused(actor, project, action, target, owner, refusal.word(), self.now());
+            let write = Write::sealed(Commit::refusal(event), &self.sealer);
+            if let Err(error) = self.store.commit(vec![write]).await {
+                tracing::warn!(action, code = refusal.word(), %error, "a refused attempt could not be written to the audit trail");
+            }
+        }
+        Err(refusal)
+    }
+
+    /// Checks the revision that a caller says its change is based on.
+    fn based_on(expected: Option<Revision>, found: Revision, noun: Noun) -> Result<(), Refusal> {
+        match expected {
+            Some(expected) if expected != found => Err(Refusal::Stale(noun)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Somebody's attempt at a change, for the audit trail.
+struct Attempt<'a> {
+    actor: &'a Actor,
+    project: ProjectId,
+    action: &'a str,
+    target: Target,
+    owner: Option<Owner>,
+}
+
+/// Why nobody is recognised.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Unauthenticated {
+    /// Not a secret, not known, revoked, expired: which of them is not said.
+    #[error("the credential is not valid")]
+    Invalid,
+    /// The key is good, but not from where it was shown.
+    #[error("the key may not be used from this address")]
+    AddressNotAllowed,
+    /// This node's view of the keys is too old to be sure.
+    #[error("this node cannot know now")]
+    CannotKnow,
+}
+
+fn elapsed_ms(clock: &dyn Clock) -> u64 {
+    u64::try_from(clock.elapsed().as_millis()).unwrap_or(u64::MAX)
+}

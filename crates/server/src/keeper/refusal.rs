@@ -1,0 +1,211 @@
+//! Why the keeper does not do what it is asked: everything that a door must be able to put into words.
+
+use keyholt_core::actor::{Beyond, Forbidden};
+use keyholt_core::amend::AmendError;
+use keyholt_core::audit::Noun;
+use keyholt_core::enrol::EnrolError;
+use keyholt_core::found::FoundError;
+use keyholt_core::issue::IssueError;
+use keyholt_core::pause::PauseError;
+use keyholt_core::project::PolicyBreach;
+use keyholt_core::rotate::RotateError;
+use keyholt_core::text::TextError;
+use keyholt_store::{CommitError, StoreError};
+
+/// Why not. Nothing here holds a secret or a value that the caller sent.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// The actor's key lacks a scope.
+    #[error("this key lacks the scope `{scope}`")]
+    Lacks {
+        /// The missing scope.
+        scope: &'static str,
+    },
+    /// There is no such thing, or it is out of the actor's reach, which looks the same.
+    #[error("no such {}", .0.as_str())]
+    NotFound(Noun),
+    /// It would exceed the actor.
+    #[error(transparent)]
+    Beyond(#[from] Beyond),
+    /// The project's policy is against it.
+    #[error(transparent)]
+    Policy(#[from] PolicyBreach),
+    /// The key is not issued.
+    #[error(transparent)]
+    Issue(IssueError),
+    /// The key is not rotated.
+    #[error(transparent)]
+    Rotate(RotateError),
+    /// The key is not amended.
+    #[error(transparent)]
+    Amend(AmendError),
+    /// The key is not suspended or resumed.
+    #[error(transparent)]
+    Pause(PauseError),
+    /// The owner, role or project is not enrolled or changed.
+    #[error(transparent)]
+    Enrol(EnrolError),
+    /// The set-up token is not valid.
+    #[error(transparent)]
+    Found(#[from] FoundError),
+    /// There was a set-up, and it is over.
+    #[error("the set-up is complete")]
+    SetUpComplete,
+    /// A text is not allowed.
+    #[error("`{field}` {error}")]
+    Text {
+        /// Which member of the request.
+        field: &'static str,
+        /// What is wrong with it.
+        error: TextError,
+    },
+    /// A named role, user or other thing does not exist.
+    #[error("`{field}` names a {} that does not exist", noun.as_str())]
+    Dangling {
+        /// Which member of the request.
+        field: &'static str,
+        /// What was named.
+        noun: Noun,
+    },
+    /// The role is held by somebody, or given by default.
+    #[error("the role is held by somebody, or given by default")]
+    RoleInUse,
+    /// The caller based the change on a revision that is not the newest.
+    #[error("the {} was changed meanwhile", .0.as_str())]
+    Stale(Noun),
+    /// Two changes at once; this one was not done.
+    #[error("the {} is being changed by somebody else", .0.as_str())]
+    Busy(Noun),
+    /// Another record has that handle.
+    #[error("another {} has that handle", .0.as_str())]
+    HandleTaken(Noun),
+    /// Another key has that secret.
+    #[error("another key has that secret")]
+    SecretTaken,
+    /// The user has a static key already.
+    #[error("the user has a static key already; rotate it")]
+    StaticTaken,
+    /// The owner has as many keys as the policy allows.
+    #[error("the owner has as many keys as the policy allows")]
+    TooManyKeys,
+    /// The `Idempotency-Key` was used for another request.
+    #[error("the `Idempotency-Key` was used for another request")]
+    ReplayDiffers,
+    /// A bulk action found another number of keys than the caller expects.
+    #[error("the filter finds {count} keys, not the expected number")]
+    CountDiffers {
+        /// How many it finds.
+        count: u64,
+    },
+    /// A bulk action finds more keys than are changed at once.
+    #[error("the filter finds more than {most} keys; narrow it")]
+    TooManyMatches {
+        /// The limit.
+        most: u64,
+    },
+    /// This node's view of the keys is too old to be sure.
+    #[error("this node cannot know now")]
+    CannotKnow,
+    /// There is no room left to write.
+    #[error("the storage is full")]
+    StorageFull,
+    /// The store does not answer.
+    #[error("the store does not answer")]
+    Store(#[source] StoreError),
+    /// It is not known whether the change was written.
+    #[error("it is not known whether the change was written")]
+    Uncertain(#[source] StoreError),
+    /// The stored row is not as Keyholt wrote it.
+    #[error("the stored {} is not as Keyholt wrote it", .0.as_str())]
+    Tampered(Noun),
+    /// The keyring has no room for more keys.
+    #[error("the keyring is full")]
+    KeyringFull,
+}
+
+impl Refusal {
+    /// What a permission that was not given means for a thing of this kind.
+    pub(super) fn forbidden(forbidden: Forbidden, noun: Noun) -> Self {
+        match forbidden {
+            Forbidden::Hidden => Self::NotFound(noun),
+            Forbidden::Lacks { scope } => Self::Lacks { scope },
+        }
+    }
+
+    /// Whether this says something about the actor's rights, and so belongs into the audit trail.
+    pub(super) fn is_attempt(&self) -> bool {
+        !matches!(
+            self,
+            Self::CannotKnow
+                | Self::StorageFull
+                | Self::Store(_)
+                | Self::Uncertain(_)
+                | Self::KeyringFull
+                | Self::Busy(_)
+                | Self::Stale(_)
+        )
+    }
+
+    /// The word for it in the audit trail.
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Self::Lacks { .. } => "insufficient_scope",
+            Self::NotFound(_) => "not_found",
+            Self::Beyond(_)
+            | Self::Issue(IssueError::Beyond(_))
+            | Self::Rotate(RotateError::Beyond(_))
+            | Self::Amend(AmendError::Beyond(_))
+            | Self::Pause(PauseError::Beyond(_))
+            | Self::Enrol(EnrolError::Beyond(_)) => "beyond_own_rights",
+            Self::Policy(_)
+            | Self::Issue(IssueError::Policy(_))
+            | Self::Rotate(RotateError::Policy(_))
+            | Self::Amend(AmendError::Policy(_)) => "against_policy",
+            Self::TooManyKeys => "too_many_keys",
+            Self::Found(_) => "setup_token_invalid",
+            Self::SetUpComplete => "setup_complete",
+            Self::Tampered(_) => "tampered",
+            _ => "refused",
+        }
+    }
+}
+
+impl From<CommitError> for Refusal {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::Stale { noun } => Self::Busy(noun),
+            CommitError::HandleTaken { noun } => Self::HandleTaken(noun),
+            CommitError::SecretTaken => Self::SecretTaken,
+            CommitError::StaticTaken => Self::StaticTaken,
+            CommitError::ReplayTaken => Self::ReplayDiffers,
+            CommitError::TooManyKeys => Self::TooManyKeys,
+            CommitError::Full => Self::StorageFull,
+            CommitError::Uncertain(error) => Self::Uncertain(error),
+            CommitError::Store(error) => Self::Store(error),
+        }
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+macro_rules! transparent {
+    ($($error:ident => $variant:ident;)*) => {$(
+        impl From<$error> for Refusal {
+            fn from(error: $error) -> Self {
+                Self::$variant(error)
+            }
+        }
+    )*};
+}
+
+transparent! {
+    IssueError => Issue;
+    RotateError => Rotate;
+    AmendError => Amend;
+    PauseError => Pause;
+    EnrolError => Enrol;
+}

@@ -1,0 +1,387 @@
+//! Verify: the question that everybody asks all the time. No store call, no write, no lock that a writer can hold.
+
+use std::borrow::Cow;
+use std::io::Write;
+
+use keyholt_core::actor::{Actor, Explain, Subject};
+use keyholt_core::audit::Noun;
+use keyholt_core::denial::Denial;
+use keyholt_core::id::{KeyId, ProjectId};
+use keyholt_core::key::{About, Kind};
+use keyholt_core::owner::Owner;
+use keyholt_core::scope::{Access, ScopeSet, Wanted};
+use keyholt_core::secret::{Malformed, Presented};
+use keyholt_core::time::{Expiry, Moment};
+use keyholt_core::verify::{Ask, Dossier, Needed, Verification, Warning, explain, judge};
+
+use super::{Keeper, Refusal, Unauthenticated};
+use crate::keyring::ring::{Found, OwnerEntry};
+
+/// Most questions in one batch.
+pub const BATCH_MAX: usize = 1000;
+
+/// A presented credential, and what the verifier wants to know about it.
+#[derive(Clone, Debug)]
+pub struct Question<'a> {
+    /// The text that somebody showed.
+    pub credential: &'a str,
+    /// What is asked of it.
+    pub ask: Ask<'a>,
+    /// Whether the question counts as a use.
+    pub counting: Counting,
+}
+
+/// Whether a question counts as a use of the key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Counting {
+    /// It does.
+    #[default]
+    Counted,
+    /// It is a dry run.
+    DryRun,
+}
+
+/// A caller that may verify keys of its project. Made once, it is asked again before every use.
+#[derive(Clone, Copy)]
+pub struct Verifier {
+    found: Found,
+    project: ProjectId,
+    source: Option<std::net::IpAddr>,
+}
+
+/// The answer, borrowing from the keyring.
+#[derive(Debug)]
+pub struct Answer<'a> {
+    /// The verdict.
+    pub verification: Verification,
+    /// The key that was shown, where possession is proven.
+    pub key: Option<KeyShown<'a>>,
+    /// How fresh the answer is.
+    pub as_of: Moment,
+}
+
+/// The key that was shown.
+#[derive(Debug)]
+pub struct KeyShown<'a> {
+    /// Its id.
+    pub id: KeyId,
+    /// What sort of key it is.
+    pub kind: Kind,
+    /// Whom it acts for.
+    pub owner: Owner,
+    /// How people name its owner.
+    pub owner_handle: &'a str,
+    /// When it stops by itself.
+    pub expiry: Expiry,
+    /// What it may do now.
+    pub effective: Cow<'a, ScopeSet>,
+}
+
+/// The answer of an explanation: each rule in order.
+pub type Rules = Vec<(&'static str, Option<Denial>)>;
+
+const VERIFY: &str = "keyholt:verify";
+
+impl Keeper {
+    /// Recognises a caller that wants to verify keys.
+    pub fn verifier(&self, secret: &str, address: Option<std::net::IpAddr>) -> Result<Verifier, Unauthenticated> {
+        let found = self.present(secret).ok_or(Unauthenticated::Invalid)?;
+        let project = self
+            .keyring
+            .dossier(&found, |dossier, _| dossier.project)
+            .ok_or(Unauthenticated::Invalid)?;
+        Ok(Verifier {
+            found,
+            project,
+            source: address,
+        })
+    }
+
+    /// Whether the caller may still verify. Asked for every request: standing is never remembered.
+    pub fn admit(&self, verifier: &Verifier) -> Result<ProjectId, Inadmissible> {
+        if !self.is_fresh() {
+            return Err(Inadmissible::CannotKnow);
+        }
+        let found = self.keyring.again(&verifier.found).ok_or(Inadmissible::Gone)?;
+        let now = self.now();
+        let wanted = Wanted::parse(VERIFY).map_err(|_| Inadmissible::Gone)?;
+        let verification = self.keyring.dossier(&found, |dossier, _| {
+            let environment = dossier
+                .bounds
+                .environment
+                .as_ref()
+                .map(|environment| environment.as_str());
+            let ask = Ask {
+                scopes: Needed::One(wanted),
+                address: verifier.source,
+                environment,
+                ..Ask::default()
+            };
+            judge(Some(dossier), verifier.project, &ask, now)
+        });
+        let verification = verification.ok_or(Inadmissible::Gone)?;
+        self.note(&found, &verification, now, verifier.source);
+        match verification {
+            Verification::Granted(_) => Ok(verifier.project),
+            Verification::Denied(Denial::InsufficientScope { .. }) => Err(Inadmissible::Lacks { scope: VERIFY }),
+            Verification::Denied(Denial::AddressNotAllowed) => Err(Inadmissible::AddressNotAllowed),
+            Verification::Denied(_) => Err(Inadmissible::Gone),
+        }
+    }
+
+    /// Whether an actor may verify keys of a project.
+    pub fn may_verify(&self, actor: &Actor, project: ProjectId) -> Result<(), Refusal> {
+        self.permit::<keyholt_core::actor::Verify>(actor, project, Subject::Project, Noun::Project)
+            .map(|_| ())
+    }
+
+    /// Judges a presented credential for a verifier of `project`, and hands the answer to `with`.
+    ///
+    /// The caller has been admitted, or permitted with [`Keeper::may_verify`].
+    pub fn verify<R>(
+        &self,
+        project: ProjectId,
+        question: &Question<'_>,
+        with: impl FnOnce(&Answer<'_>) -> R,
+    ) -> Result<R, Refusal> {
+        if !self.is_fresh() {
+            return Err(Refusal::CannotKnow);
+        }
+        let now = self.now();
+        let denied = |denial| Answer {
+            verification: Verification::Denied(denial),
+            key: None,
+            as_of: now,
+        };
+        let presented = match Presented::parse(question.credential) {
+            Ok(presented) => presented,
+            Err(Malformed) => return Ok(with(&denied(Denial::Malformed))),
+        };
+        let Some(found) = self.keyring.find(&self.pepper.digest(presented.fingerprint())) else {
+            return Ok(with(&denied(Denial::Unknown)));
+        };
+        let mut with = Some(with);
+        let answered = self.keyring.dossier(&found, |dossier, owner| {
+            let verification = judge(Some(dossier), project, &question.ask, now);
+            if question.counting == Counting::Counted {
+                self.note(&found, &verification, now, question.ask.address);
+            }
+            let answer = answer(dossier, owner, verification, now);
+            with.take().map(|with| with(&answer))
+        });
+        match (answered.flatten(), with) {
+            (Some(answered), _) => Ok(answered),
+            (None, Some(with)) => Ok(with(&denied(Denial::Unknown))),
+            (None, None) => Err(Refusal::CannotKnow),
+        }
+    }
+
+    /// Judges as [`Keeper::verify`] does, counts nothing, and tells what each rule says.
+    pub fn explain<R>(
+        &self,
+        actor: &Actor,
+        project: ProjectId,
+        question: &Question<'_>,
+        with: impl FnOnce(&Answer<'_>, Rules) -> R,
+    ) -> Result<R, Refusal> {
+        self.permit::<Explain>(actor, project, Subject::Project, Noun::Project)?;
+        let dry = Question {
+            counting: Counting::DryRun,
+            ..question.clone()
+        };
+        let now = self.now();
+        let found = self.present(question.credential);
+        let rules = found.and_then(|found| {
+            self.keyring.dossier(&found, |dossier, _| {
+                // SECURITY: of another project's key not even its rules are told.
+                if dossier.project == project {
+                    explain(dossier, project, &question.ask, now).collect()
+                } else {
+                    Rules::new()
+                }
+            })
+        });
+        self.verify(project, &dry, |answer| with(answer, rules.unwrap_or_default()))
+    }
+
+    /// What the holder of a verified key called it, for verifiers that ask for it. This one does read the store.
+    pub async fn about(&self, project: ProjectId, key: KeyId) -> Result<Option<About>, Refusal> {
+        Ok(self.store.key(project, key).await?.map(|(key, _)| key.about))
+    }
+}
+
+/// Why a caller is not let in to verify.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Inadmissible {
+    /// Its key is not good any more, or has another secret by now.
+    Gone,
+    /// Its key may not verify.
+    Lacks {
+        /// The missing scope.
+        scope: &'static str,
+    },
+    /// Its key may not be used from here.
+    AddressNotAllowed,
+    /// This node's view is too old to be sure.
+    CannotKnow,
+}
+
+fn answer<'a>(dossier: &Dossier<'a>, owner: &'a OwnerEntry, verification: Verification, now: Moment) -> Answer<'a> {
+    // SECURITY: nothing is said about a key before possession is proven to a verifier of its own project.
+    let proven = !matches!(&verification, Verification::Denied(Denial::Malformed | Denial::Unknown));
+    let key = proven.then(|| KeyShown {
+        id: dossier.key,
+        kind: dossier.kind,
+        owner: dossier.owner,
+        owner_handle: &owner.handle,
+        expiry: dossier.expiry,
+        effective: effective(dossier.access, dossier.permissions),
+    });
+    Answer {
+        verification,
+        key,
+        as_of: now,
+    }
+}
+
+/// What a key may do, without building a set where there is one already.
+fn effective<'a>(access: &'a Access, permissions: &'a ScopeSet) -> Cow<'a, ScopeSet> {
+    match access {
+        Access::Everything => Cow::Borrowed(permissions),
+        Access::Only(scopes) if permissions.lacks(scopes).is_none() => Cow::Borrowed(scopes),
+        Access::Only(scopes) => Cow::Owned(scopes.meet(permissions)),
+    }
+}
+
+impl Answer<'_> {
+    /// Writes the answer as the JSON of `VerifyAnswer`; `about` is what the verifier asked to be told besides.
+    ///
+    /// By hand, because this is most of what a verify costs after the look-up. A test holds it against the schema.
+    pub fn write_json(&self, about: Option<&AboutShown<'_>>, out: &mut Vec<u8>) {
+        let granted = match &self.verification {
+            Verification::Granted(grant) => {
+                out.extend_from_slice(br#"{"valid":true,"code":"valid""#);
+                Some(grant)
+            }
+            Verification::Denied(denial) => {
+                out.extend_from_slice(br#"{"valid":false,"code":""#);
+                out.extend_from_slice(denial.code().as_str().as_bytes());
+                out.push(b'"');
+                if let Denial::InsufficientScope { missing } = denial {
+                    out.extend_from_slice(br#","missing_scopes":"#);
+                    write_scopes(missing, out);
+                }
+                None
+            }
+        };
+        if let Some(key) = &self.key {
+            out.extend_from_slice(br#","key":{"id":""#);
+            write_uuid(key.id.uuid(), out);
+            out.extend_from_slice(br#"","kind":""#);
+            out.extend_from_slice(key.kind.as_str().as_bytes());
+            out.extend_from_slice(br#"","expires_at":"#);
+            match key.expiry {
+                Expiry::Never => out.extend_from_slice(b"null"),
+                Expiry::At(at) => write_moment(at, out),
+            }
+            if let Some(about) = about {
+                about.write_json(out);
+            }
+            out.extend_from_slice(br#"},"owner":{"kind":""#);
+            out.extend_from_slice(key.owner.kind().as_str().as_bytes());
+            out.extend_from_slice(br#"","id":""#);
+            write_uuid(key.owner.uuid(), out);
+            out.extend_from_slice(br#"","handle":"#);
+            write_text(key.owner_handle, out);
+            out.push(b'}');
+        }
+        if let (Some(grant), Some(key)) = (granted, &self.key) {
+            out.extend_from_slice(br#","scopes":"#);
+            write_scopes(&key.effective, out);
+            let mut separator: &[u8] = br#","warnings":["#;
+            for warning in grant.warnings() {
+                out.extend_from_slice(separator);
+                separator = b",";
+                let (code, name, at) = match warning {
+                    Warning::ExpiresSoon { at } => ("expires_soon", "at", at),
+                    Warning::SupersededSecret { until } => ("superseded_secret", "until", until),
+                };
+                let _ = write!(out, r#"{{"code":"{code}","{name}":"#);
+                write_moment(at, out);
+                out.push(b'}');
+            }
+            if separator == b"," {
+                out.push(b']');
+            }
+        }
+        out.extend_from_slice(br#","as_of":"#);
+        write_moment(self.as_of, out);
+        out.push(b'}');
+    }
+}
+
+/// What a verifier asked to be told about a key besides.
+#[derive(Debug)]
+pub struct AboutShown<'a> {
+    /// What people call the key.
+    pub about: &'a About,
+    /// Whether the name is wanted.
+    pub name: Wish,
+    /// Whether the tags are wanted.
+    pub tags: Wish,
+    /// Whether the metadata is wanted.
+    pub metadata: Wish,
+}
+
+/// Whether something is wanted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Wish {
+    /// It is.
+    Wanted,
+    /// It is not.
+    #[default]
+    Unwanted,
+}
+
+impl AboutShown<'_> {
+    fn write_json(&self, out: &mut Vec<u8>) {
+        if self.name == Wish::Wanted {
+            out.extend_from_slice(br#","name":"#);
+            write_text(self.about.name.as_str(), out);
+        }
+        if self.tags == Wish::Wanted {
+            out.extend_from_slice(br#","tags":"#);
+            let _ = serde_json::to_writer(&mut *out, &self.about.tags);
+        }
+        if self.metadata == Wish::Wanted {
+            out.extend_from_slice(br#","metadata":"#);
+            let _ = serde_json::to_writer(&mut *out, &self.about.metadata);
+        }
+    }
+}
+
+fn write_scopes(scopes: &ScopeSet, out: &mut Vec<u8>) {
+    let mut separator = b'[';
+    for scope in scopes.iter() {
+        out.push(separator);
+        separator = b',';
+        // The characters of a scope need no escape in JSON.
+        out.push(b'"');
+        out.extend_from_slice(scope.as_str().as_bytes());
+        out.push(b'"');
+    }
+    out.extend_from_slice(if separator == b'[' { b"[]" } else { b"]" });
+}
+
+fn write_uuid(id: uuid::Uuid, out: &mut Vec<u8>) {
+    let mut buffer = uuid::Uuid::encode_buffer();
+    out.extend_from_slice(id.hyphenated().encode_lower(&mut buffer).as_bytes());
+}
+
+fn write_text(text: &str, out: &mut Vec<u8>) {
+    let _ = serde_json::to_writer(&mut *out, text);
+}
+
+fn write_moment(at: Moment, out: &mut Vec<u8>) {
+    let _ = write!(out, "\"{at}\"");
+}

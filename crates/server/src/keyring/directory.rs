@@ -1,0 +1,173 @@
+//! Everything but keys, as the keeper works with it: projects, roles, users, teams and services by id and by handle.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use keyholt_core::audit::Noun;
+use keyholt_core::commit::Record;
+use keyholt_core::enrol;
+use keyholt_core::id::{ProjectId, RoleId, TeamId, UserId};
+use keyholt_core::owner::{MemberRight, Owner};
+use keyholt_core::role::Role;
+use keyholt_core::scope::ScopeSet;
+use uuid::Uuid;
+
+/// All records other than keys. The verify path does not come here.
+#[derive(Default)]
+pub struct Directory {
+    records: HashMap<(Noun, Uuid), Arc<Record>>,
+    handles: HashMap<(Noun, ProjectId, Box<str>), Uuid>,
+    holders: HashMap<RoleId, BTreeSet<Owner>>,
+    managed: HashMap<UserId, BTreeSet<TeamId>>,
+    by_project: HashMap<ProjectId, BTreeSet<Owner>>,
+    counts: HashMap<(Noun, ProjectId), usize>,
+}
+
+impl Directory {
+    /// The record with this id.
+    pub fn record(&self, noun: Noun, id: Uuid) -> Option<&Arc<Record>> {
+        self.records.get(&(noun, id))
+    }
+
+    /// The id of the record with this handle.
+    pub fn id_of(&self, noun: Noun, project: ProjectId, handle: &str) -> Option<Uuid> {
+        // A borrowed key would need an odd type; this is not a hot path.
+        self.handles.get(&(noun, project, handle.into())).copied()
+    }
+
+    /// The record of an owner.
+    pub fn owner(&self, owner: Owner) -> Option<&Arc<Record>> {
+        self.record(noun_of(owner), owner.uuid())
+    }
+
+    /// The role with this id.
+    pub fn role(&self, id: RoleId) -> Option<&Role> {
+        match self.record(Noun::Role, id.uuid())?.as_ref() {
+            Record::Role(role) => Some(role),
+            _ => None,
+        }
+    }
+
+    /// What holders of these roles may do.
+    pub fn scopes_of<'a>(&self, roles: impl IntoIterator<Item = &'a RoleId>) -> ScopeSet {
+        let scopes = roles
+            .into_iter()
+            .filter_map(|id| self.role(*id))
+            .map(|role| &role.scopes);
+        scopes.fold(ScopeSet::default(), |all, some| all.union(some))
+    }
+
+    /// What an owner may do now.
+    pub fn permissions(&self, owner: &Record) -> ScopeSet {
+        enrol::roles(owner)
+            .map(|roles| self.scopes_of(roles))
+            .unwrap_or_default()
+    }
+
+    /// Who holds a role.
+    pub fn holders(&self, role: RoleId) -> impl Iterator<Item = Owner> {
+        self.holders.get(&role).into_iter().flatten().copied()
+    }
+
+    /// The teams whose keys a user may manage.
+    pub fn managed_by(&self, user: UserId) -> impl Iterator<Item = TeamId> {
+        self.managed.get(&user).into_iter().flatten().copied()
+    }
+
+    /// How many records of one kind a project has.
+    pub fn count(&self, noun: Noun, project: ProjectId) -> usize {
+        self.counts.get(&(noun, project)).copied().unwrap_or(0)
+    }
+
+    /// The owners of a project.
+    pub fn owners_in(&self, project: ProjectId) -> impl Iterator<Item = Owner> {
+        self.by_project.get(&project).into_iter().flatten().copied()
+    }
+
+    /// The teams that name a user as a member.
+    pub fn teams_of(&self, user: UserId, project: ProjectId) -> Vec<TeamId> {
+        let names = |owner: &Owner| match self.owner(*owner).map(AsRef::as_ref) {
+            Some(Record::Team(team)) if team.members.iter().any(|member| member.user == user) => Some(team.id),
+            _ => None,
+        };
+        self.by_project
+            .get(&project)
+            .into_iter()
+            .flatten()
+            .filter_map(names)
+            .collect()
+    }
+
+    /// Takes a record in, in place of an earlier version.
+    pub fn put(&mut self, record: Arc<Record>) {
+        let key = (record.noun(), record.id());
+        if let Some(old) = self.records.get(&key).map(Arc::clone) {
+            self.unlink(&old);
+        }
+        *self.counts.entry((key.0, record.project())).or_default() += 1;
+        if let Some(handle) = record.handle() {
+            self.handles.insert((key.0, record.project(), handle.into()), key.1);
+        }
+        if let Some(owner) = record.owner() {
+            self.by_project.entry(record.project()).or_default().insert(owner);
+            for role in enrol::roles(&record).into_iter().flatten() {
+                self.holders.entry(*role).or_default().insert(owner);
+            }
+        }
+        if let Record::Team(team) = record.as_ref() {
+            for member in team
+                .members
+                .iter()
+                .filter(|member| member.right == MemberRight::ManageKeys)
+            {
+                self.managed.entry(member.user).or_default().insert(team.id);
+            }
+        }
+        self.records.insert(key, record);
+    }
+
+    /// Takes a record out.
+    pub fn remove(&mut self, noun: Noun, id: Uuid) -> Option<Arc<Record>> {
+        let record = self.records.remove(&(noun, id))?;
+        self.unlink(&record);
+        Some(record)
+    }
+
+    fn unlink(&mut self, record: &Record) {
+        if let Some(count) = self.counts.get_mut(&(record.noun(), record.project())) {
+            *count = count.saturating_sub(1);
+        }
+        if let Some(handle) = record.handle() {
+            self.handles.remove(&(record.noun(), record.project(), handle.into()));
+        }
+        if let Some(owner) = record.owner() {
+            take_out(&mut self.by_project, record.project(), owner);
+            for role in enrol::roles(record).into_iter().flatten() {
+                take_out(&mut self.holders, *role, owner);
+            }
+        }
+        if let Record::Team(team) = record {
+            for member in &team.members {
+                take_out(&mut self.managed, member.user, team.id);
+            }
+        }
+    }
+}
+
+fn take_out<K: std::hash::Hash + Eq, V: Ord>(map: &mut HashMap<K, BTreeSet<V>>, key: K, value: V) {
+    if let Some(set) = map.get_mut(&key) {
+        set.remove(&value);
+        if set.is_empty() {
+            map.remove(&key);
+        }
+    }
+}
+
+/// The noun of an owner's record.
+pub fn noun_of(owner: Owner) -> Noun {
+    match owner {
+        Owner::User(_) => Noun::User,
+        Owner::Team(_) => Noun::Team,
+        Owner::Service(_) => Noun::Service,
+    }
+}

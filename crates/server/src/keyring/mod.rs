@@ -1,0 +1,8 @@
+//! The keeper's memory of every live key; the verify path reads it and nothing else.
+
+pub mod directory;
+pub mod intern;
+pub mod lines;
+pub mod ring;
+pub mod rows;
+pub mod table;
