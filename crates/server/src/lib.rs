@@ -1,5 +1,7 @@
 //! The server: the keeper and its keyring, and the doors that knock at it.
 
 pub mod clock;
+pub mod entropy;
 pub mod keeper;
 pub mod keyring;
+pub mod master;
