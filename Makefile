@@ -1,0 +1,52 @@
+# What can be done here. `make` alone lists it.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+TOOLS = PATH="$$(tools/need --bin):$$PATH"
+GENERATED := openapi docs/reference
+
+.PHONY: help
+help: ## list the targets
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+.PHONY: run
+run: ## build and start Keyholt, its data in ./data
+	tools/need build
+	cargo run --release --locked -p keyholt -- serve
+
+.PHONY: test
+test: ## run the whole suite; installs what is missing and starts a PostgreSQL of its own
+	tools/suite
+
+.PHONY: check
+check: style generated test ## everything that must hold before a change lands
+
+.PHONY: style
+style: ## formatting, lints, house style, licences and sources of dependencies
+	tools/need build deny
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo xtask tidy
+	$(TOOLS) cargo deny --locked check licenses bans sources
+
+.PHONY: generate
+generate: ## write openapi/ and docs/reference/ anew
+	cargo xtask generate
+
+.PHONY: generated
+generated: generate ## see that what is generated is fresh and that the contract is well-formed
+	git diff --exit-code -- $(GENERATED)
+	@new="$$(git ls-files --others --exclude-standard -- $(GENERATED))"; \
+	[ -z "$$new" ] || { echo "generated, but not committed:"; echo "$$new"; exit 1; }
+	tools/need spectral
+	$(TOOLS) spectral lint --fail-severity warn --ruleset tools/spectral.yaml openapi/*
+
+.PHONY: tour
+tour: ## walk the README's tour line by line; TOUR_DATABASE=postgres walks it there
+	tools/need build python curl jq
+	tools/tour
+
+.PHONY: audit
+audit: ## known vulnerabilities of the dependencies; fetches the RustSec database
+	tools/need build deny
+	$(TOOLS) cargo deny --locked check advisories
