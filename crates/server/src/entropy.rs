@@ -9,7 +9,10 @@ pub struct SystemEntropy;
 impl Entropy for SystemEntropy {
     fn fill(&mut self, buffer: &mut [u8]) {
         // A machine without working randomness must not go on making secrets: there is no answer that would be right.
-        #[expect(clippy::expect_used, reason = "no secret may be made without randomness, so nothing can go on")]
+        #[expect(
+            clippy::expect_used,
+            reason = "no secret may be made without randomness, so nothing can go on"
+        )]
         getrandom::fill(buffer).expect("the operating system gives random bytes");
     }
 }

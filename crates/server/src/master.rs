@@ -26,7 +26,9 @@ pub enum MasterKeyError {
         error: io::Error,
     },
     /// Others may read the file.
-    #[error("the master key file {0} can be read by others; set its mode to 0600 (chmod 600) and consider whether it leaked")]
+    #[error(
+        "the master key file {0} can be read by others; set its mode to 0600 (chmod 600) and consider whether it leaked"
+    )]
     Exposed(PathBuf),
     /// The text is not a master key.
     #[error("the master key must be `{LABEL}` followed by 64 hexadecimal digits, or the digits alone")]
@@ -44,7 +46,10 @@ pub enum Origin {
 
 /// Reads the master key from a file, or makes it where there is no file yet.
 pub fn read_or_make(path: &Path, entropy: &mut dyn Entropy) -> Result<Origin, MasterKeyError> {
-    let trouble = |error| MasterKeyError::File { path: path.to_owned(), error };
+    let trouble = |error| MasterKeyError::File {
+        path: path.to_owned(),
+        error,
+    };
     match File::open(path) {
         Ok(file) => {
             let mode = file.metadata().map_err(trouble)?.permissions().mode();
@@ -114,7 +119,9 @@ mod tests {
         let path = folder.path().join("deep/master.key");
         assert!(matches!(read_or_make(&path, &mut Sevens).unwrap(), Origin::Made(..)));
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        let Origin::Kept(key) = read_or_make(&path, &mut Sevens).unwrap() else { panic!("made again") };
+        let Origin::Kept(key) = read_or_make(&path, &mut Sevens).unwrap() else {
+            panic!("made again")
+        };
         assert_eq!(key.check(), MasterKey::new([7; 32]).check());
     }
 
@@ -124,7 +131,10 @@ mod tests {
         let path = folder.path().join("master.key");
         read_or_make(&path, &mut Sevens).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-        assert!(matches!(read_or_make(&path, &mut Sevens), Err(MasterKeyError::Exposed(_))));
+        assert!(matches!(
+            read_or_make(&path, &mut Sevens),
+            Err(MasterKeyError::Exposed(_))
+        ));
     }
 
     #[test]
