@@ -16,6 +16,7 @@ pub mod page;
 pub mod patch;
 pub mod problem;
 pub mod project;
+mod reading;
 pub mod reference;
 pub mod role;
 pub mod scopes;

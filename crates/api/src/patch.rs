@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::fault::{FaultCode, Faults, Reason};
+
 /// What shall become of one member. Left out keeps it; `null` clears it, where that means something.
 ///
 /// Write the field with `#[serde(default, skip_serializing_if = "Patch::is_keep")]`.
@@ -52,6 +54,37 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Patch<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         // `Keep` is what serde's `default` gives to a member that is left out.
         Option::<T>::deserialize(deserializer).map(|value| value.map_or(Self::Clear, Self::Set))
+    }
+}
+
+/// `Some(None)` is a value that could not be read.
+pub(crate) fn all_or<T>(read: Option<Option<T>>) -> Option<Option<T>> {
+    match read {
+        None => Some(None),
+        Some(None) => None,
+        Some(Some(value)) => Some(Some(value)),
+    }
+}
+
+/// The new value of a member that cannot be cleared.
+pub(crate) fn set<T>(faults: &mut Faults, field: &str, patch: Patch<T>) -> Option<T> {
+    match patch {
+        Patch::Keep => None,
+        Patch::Clear => {
+            let reason = "cannot be cleared; leave it out to keep what it is";
+            faults.add(field, Reason(FaultCode::NotNull, reason.into()));
+            None
+        }
+        Patch::Set(value) => Some(value),
+    }
+}
+
+/// The new value of a member that is empty when cleared.
+pub(crate) fn clearable<T: Default>(patch: Patch<T>) -> Option<T> {
+    match patch {
+        Patch::Keep => None,
+        Patch::Clear => Some(T::default()),
+        Patch::Set(value) => Some(value),
     }
 }
 

@@ -14,9 +14,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::fault::{Blame, FaultCode, Faults, Reason};
-use crate::key::{all_or, read_cause, set, too_many};
-use crate::owner::read_roles;
-use crate::patch::Patch;
+use crate::patch::{Patch, all_or, set};
+use crate::reading::{read_cause, read_roles, too_many};
 use crate::reference::{Names, Reference};
 
 /// The word for a lifetime without end.

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::fault::Faults;
-use crate::key::{all_or, clearable, read_cause, read_scopes, set};
-use crate::patch::Patch;
+use crate::patch::{Patch, all_or, clearable, set};
+use crate::reading::{read_cause, read_scopes};
 
 /// A role as it is shown.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]

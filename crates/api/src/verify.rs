@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::fault::{FaultCode, Faults, Reason};
-use crate::key::too_many;
+use crate::reading::too_many;
 use crate::reference::OwnerName;
 use crate::secret::PresentedSecret;
 
