@@ -1,0 +1,400 @@
+//! Bodies about projects: the tenants and the policy for their keys.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use keyholt_core::found::Charter;
+use keyholt_core::id::ProjectId;
+use keyholt_core::owner::{OwnerKind, Standing};
+use keyholt_core::project::{CATALOGUE_MAX, Catalogue, GRACE_MAX, KEYS_PER_OWNER_MAX};
+use keyholt_core::scope::Scope;
+use keyholt_core::secret::Prefix;
+use keyholt_core::text::{Cause, Description, Name, Slug};
+use keyholt_core::time::{Lifetime, Moment, Span};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::fault::{Blame, FaultCode, Faults, Reason};
+use crate::patch::{Patch, all_or, set};
+use crate::reading::{read_cause, read_roles, too_many};
+use crate::reference::{Names, Reference};
+
+/// The word for a lifetime without end.
+pub const UNLIMITED: &str = "unlimited";
+
+/// A project as it is shown.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Project {
+    /// Its id.
+    #[schema(value_type = Uuid)]
+    pub id: ProjectId,
+    /// Its handle in URLs and commands.
+    #[schema(examples("acme"))]
+    pub slug: String,
+    /// What people call it.
+    pub name: String,
+    /// The rules for its keys.
+    pub policy: Policy,
+    /// Since when it is suspended; `null` while its keys work.
+    #[schema(required, value_type = Option<String>, format = DateTime)]
+    pub suspended_since: Option<Moment>,
+    /// When it was founded.
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Moment,
+    /// How often it was changed; also its `ETag`.
+    pub revision: u32,
+}
+
+/// The rules that every key of a project obeys.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Policy {
+    /// The first word of its secrets.
+    #[schema(examples("acme"))]
+    pub prefix: String,
+    /// The life of a key that is made without saying: `unlimited` or a length of time.
+    #[schema(examples("90d"))]
+    pub default_lifetime: String,
+    /// The longest life of a key, static keys excepted: `unlimited` or a length of time.
+    #[schema(examples("unlimited"))]
+    pub longest_lifetime: String,
+    /// Who may have keys: `user`, `team`, `service`.
+    #[schema(value_type = Vec<String>)]
+    pub owners: Vec<OwnerKind>,
+    /// Most keys of one owner, revoked ones not counted.
+    pub keys_per_owner: u32,
+    /// Which scopes exist, each with what it means; `null` lets any well-formed scope be given.
+    #[schema(required)]
+    pub scopes: Option<BTreeMap<String, String>>,
+    /// How long an old secret works after a rotation that does not say.
+    #[schema(value_type = String, examples("24h"))]
+    pub default_grace: Span,
+    /// The longest that an old secret may work after a rotation.
+    #[schema(value_type = String, examples("30d"))]
+    pub longest_grace: Span,
+    /// The names of the roles of an owner that is enrolled without naming any.
+    pub default_roles: Vec<String>,
+}
+
+impl Project {
+    /// A project as it is shown.
+    pub fn show(project: &keyholt_core::project::Project, names: &impl Names) -> Self {
+        let policy = &project.policy;
+        Self {
+            id: project.id,
+            slug: project.slug.to_string(),
+            name: project.name.to_string(),
+            policy: Policy {
+                prefix: policy.prefix.as_str().to_owned(),
+                default_lifetime: policy.default_lifetime.to_string(),
+                longest_lifetime: policy.longest_lifetime.to_string(),
+                owners: policy.owners.iter().copied().collect(),
+                keys_per_owner: policy.keys_per_owner,
+                scopes: match &policy.scopes {
+                    Catalogue::Open => None,
+                    Catalogue::Declared(scopes) => Some(
+                        scopes
+                            .iter()
+                            .map(|(scope, meaning)| (scope.to_string(), meaning.to_string()))
+                            .collect(),
+                    ),
+                },
+                default_grace: policy.default_grace,
+                longest_grace: policy.longest_grace,
+                default_roles: names.role_names(&policy.default_roles),
+            },
+            suspended_since: suspended_since(project.standing),
+            created_at: project.created_at,
+            revision: project.revision.number(),
+        }
+    }
+}
+
+pub(crate) fn suspended_since(standing: Standing) -> Option<Moment> {
+    match standing {
+        Standing::Good => None,
+        Standing::Suspended { since } => Some(since),
+    }
+}
+
+/// A page of projects.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ProjectPage {
+    /// The projects.
+    pub projects: Vec<Project>,
+    /// Asks for the next page; `null` on the last one.
+    #[schema(required)]
+    pub next_cursor: Option<String>,
+}
+
+/// A project in two words.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ProjectName {
+    /// Its id.
+    #[schema(value_type = Uuid)]
+    pub id: ProjectId,
+    /// Its handle.
+    pub slug: String,
+}
+
+/// The wish for a project. It starts with the roles `member`, `admin`, `verifier` and `auditor`.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(examples(json!({"slug": "acme", "name": "Acme"})))]
+pub struct CreateProject {
+    /// Its handle: lower-case letters, digits and hyphens, starting with a letter.
+    #[schema(min_length = 1, max_length = 40, pattern = "^[a-z]([a-z0-9-]*[a-z0-9])?$")]
+    pub slug: String,
+    /// What people call it.
+    #[schema(min_length = 1, max_length = 64)]
+    pub name: String,
+    /// The first word of its secrets; left out, its slug without hyphens, cut to 16 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 16, pattern = "^[a-z][a-z0-9]*$")]
+    pub prefix: Option<String>,
+}
+
+impl CreateProject {
+    /// Reads the wish, or tells all that is wrong with it.
+    pub fn read(&self) -> Result<Charter, Faults> {
+        let mut faults = Faults::default();
+        let slug = faults.read("slug", Slug::new(&self.slug));
+        let name = faults.read("name", Name::new(&self.name));
+        let prefix = match (&self.prefix, &slug) {
+            (Some(prefix), _) => faults.read("prefix", Prefix::new(prefix)),
+            (None, Some(slug)) => {
+                let word: String = slug.as_str().chars().filter(|c| *c != '-').take(16).collect();
+                faults.read("prefix", Prefix::new(&word))
+            }
+            (None, None) => None,
+        };
+        faults.finish(|| {
+            Some(Charter {
+                slug: slug?,
+                name: name?,
+                prefix: prefix?,
+            })
+        })
+    }
+}
+
+/// Changes to a project: what is left out stays as it is.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AmendProject {
+    /// A new handle.
+    #[serde(default, skip_serializing_if = "Patch::is_keep")]
+    #[schema(value_type = String, required = false, min_length = 1, max_length = 40)]
+    pub slug: Patch<String>,
+    /// A new name.
+    #[serde(default, skip_serializing_if = "Patch::is_keep")]
+    #[schema(value_type = String, required = false, min_length = 1, max_length = 64)]
+    pub name: Patch<String>,
+    /// New rules; keys that exist keep the expiry that they have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub policy: Option<AmendPolicy>,
+    /// Why, for the audit trail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 256)]
+    pub cause: Option<String>,
+}
+
+/// Changes to a policy: what is left out stays as it is.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AmendPolicy {
+    /// The first word of secrets made from now on.
+    #[serde(default, skip_serializing_if = "Patch::is_keep")]
+    #[schema(value_type = String, required = false, min_length = 1, max_length = 16)]
+    pub prefix: Patch<String>,
+    /// The life of a key that is made without saying: `unlimited` or a length of time.
+    #[serde(default, skip_serializing_if = "Patch::is_keep")]
+    #[schema(value_type = String, required = false, max_length = 64)]
+    pub default_lifetime: Patch<String>,
+    /// The longest life of a key: `unlimited` or a length of time.
+    #[serde(default, skip_serializing_if = "Patch::is_keep")]
+    #[schema(value_type = String, required = false, max_length = 64)]
+    pub longest_lifetime: Patch<String>,
+    /// Who may have keys: `user`, `team`, `service`.
+    #[serde(default, skip_serializing_if = "Patch::is_keep")]
+    #[schema(value_type = Vec<String>, required = false, max_items = 3)]
+    pub owners: Patch<Vec<String>>,
+    /// Most keys of one owner, 1 to 1000000.
+    #[serde(default, skip_serializing_if = "Patch::is_keep")]
+    #[schema(value_type = u32, required = false, minimum = 1, maximum = 1_000_000)]
+    pub keys_per_owner: Patch<u32>,
+    /// Which scopes exist, each with what it means; `null` lets any well-formed scope be given.
+    #[serde(default, skip_serializing_if = "Patch::is_keep")]
+    #[schema(value_type = Option<BTreeMap<String, String>>, required = false)]
+    pub scopes: Patch<BTreeMap<String, String>>,
+    /// How long an old secret works after a rotation that does not say.
+    #[serde(default, skip_serializing_if = "Patch::is_keep")]
+    #[schema(value_type = String, required = false, max_length = 64)]
+    pub default_grace: Patch<String>,
+    /// The longest that an old secret may work after a rotation, at most 90 days.
+    #[serde(default, skip_serializing_if = "Patch::is_keep")]
+    #[schema(value_type = String, required = false, max_length = 64)]
+    pub longest_grace: Patch<String>,
+    /// The names or ids of the roles of an owner that is enrolled without naming any.
+    #[serde(default, skip_serializing_if = "Patch::is_keep")]
+    #[schema(value_type = Vec<String>, required = false, max_items = 32)]
+    pub default_roles: Patch<Vec<String>>,
+}
+
+/// Changes to a project that were read: `None` keeps what was.
+#[derive(Clone, Debug, Default)]
+pub struct ProjectChange {
+    /// A new handle.
+    pub slug: Option<Slug>,
+    /// A new name.
+    pub name: Option<Name>,
+    /// The first word of secrets.
+    pub prefix: Option<Prefix>,
+    /// The life of a key that is made without saying.
+    pub default_lifetime: Option<Lifetime>,
+    /// The longest life of a key.
+    pub longest_lifetime: Option<Lifetime>,
+    /// Who may have keys.
+    pub owners: Option<BTreeSet<OwnerKind>>,
+    /// Most keys of one owner.
+    pub keys_per_owner: Option<u32>,
+    /// Which scopes exist.
+    pub scopes: Option<Catalogue>,
+    /// The grace of a rotation that does not say.
+    pub default_grace: Option<Span>,
+    /// The longest grace.
+    pub longest_grace: Option<Span>,
+    /// The roles of an owner that is enrolled without naming any; still to be looked up.
+    pub default_roles: Option<BTreeSet<Reference>>,
+    /// Why.
+    pub cause: Option<Cause>,
+}
+
+impl AmendProject {
+    /// Reads the changes, or tells all that is wrong with them.
+    pub fn read(self) -> Result<ProjectChange, Faults> {
+        let mut faults = Faults::default();
+        let slug = set(&mut faults, "slug", self.slug).map(|slug| faults.read("slug", Slug::new(&slug)));
+        let name = set(&mut faults, "name", self.name).map(|name| faults.read("name", Name::new(&name)));
+        let cause = read_cause(&mut faults, self.cause.as_deref());
+        let policy = faults.nest("policy", self.policy.unwrap_or_default().read());
+        faults.finish(|| {
+            Some(ProjectChange {
+                slug: all_or(slug)?,
+                name: all_or(name)?,
+                cause: cause?,
+                ..policy?
+            })
+        })
+    }
+}
+
+impl AmendPolicy {
+    fn read(self) -> Result<ProjectChange, Faults> {
+        let mut faults = Faults::default();
+        let mut text = |field: &str, patch| set(&mut faults, field, patch);
+        let prefix = text("prefix", self.prefix);
+        let default_lifetime = text("default_lifetime", self.default_lifetime);
+        let longest_lifetime = text("longest_lifetime", self.longest_lifetime);
+        let default_grace = text("default_grace", self.default_grace);
+        let longest_grace = text("longest_grace", self.longest_grace);
+        let prefix = prefix.map(|text| faults.read("prefix", Prefix::new(&text)));
+        let default_lifetime = default_lifetime.map(|text| read_lifetime(&mut faults, "default_lifetime", &text));
+        let longest_lifetime = longest_lifetime.map(|text| read_lifetime(&mut faults, "longest_lifetime", &text));
+        let default_grace = default_grace.map(|text| read_grace(&mut faults, "default_grace", &text));
+        let longest_grace = longest_grace.map(|text| read_grace(&mut faults, "longest_grace", &text));
+        let owners = set(&mut faults, "owners", self.owners).map(|owners| read_kinds(&mut faults, &owners));
+        let keys_per_owner = set(&mut faults, "keys_per_owner", self.keys_per_owner);
+        let keys_per_owner = keys_per_owner.map(|most| faults.read("keys_per_owner", in_range(most)));
+        let scopes = match self.scopes {
+            Patch::Keep => None,
+            Patch::Clear => Some(Some(Catalogue::Open)),
+            Patch::Set(scopes) => Some(read_catalogue(&mut faults, scopes)),
+        };
+        let default_roles = set(&mut faults, "default_roles", self.default_roles);
+        let default_roles = default_roles.map(|roles| read_roles(&mut faults, "default_roles", &roles));
+        faults.finish(|| {
+            Some(ProjectChange {
+                prefix: all_or(prefix)?,
+                default_lifetime: all_or(default_lifetime)?,
+                longest_lifetime: all_or(longest_lifetime)?,
+                owners: all_or(owners)?,
+                keys_per_owner: all_or(keys_per_owner)?,
+                scopes: all_or(scopes)?,
+                default_grace: all_or(default_grace)?,
+                longest_grace: all_or(longest_grace)?,
+                default_roles: all_or(default_roles)?,
+                ..ProjectChange::default()
+            })
+        })
+    }
+}
+
+fn read_lifetime(faults: &mut Faults, field: &str, text: &str) -> Option<Lifetime> {
+    if text == UNLIMITED {
+        return Some(Lifetime::Unlimited);
+    }
+    let span: Span = faults.read(field, text.parse())?;
+    if span == Span::ZERO {
+        faults.add(field, Reason(FaultCode::Range, "must be longer than nothing".into()));
+        return None;
+    }
+    Some(Lifetime::For(span))
+}
+
+fn read_grace(faults: &mut Faults, field: &str, text: &str) -> Option<Span> {
+    let span: Span = faults.read(field, text.parse())?;
+    if span > GRACE_MAX {
+        let reason = format!("must be at most {GRACE_MAX}");
+        faults.add(field, Reason(FaultCode::Range, reason.into()));
+        return None;
+    }
+    Some(span)
+}
+
+fn read_kinds(faults: &mut Faults, kinds: &[String]) -> Option<BTreeSet<OwnerKind>> {
+    if kinds.len() > OwnerKind::ALL.len() {
+        faults.add("owners", too_many(OwnerKind::ALL.len()));
+        return None;
+    }
+    let unknown = || Reason(FaultCode::UnknownWord, "must be `user`, `team` or `service`".into());
+    let kinds = faults.read_each("owners", kinds, |kind| OwnerKind::parse(kind).ok_or_else(unknown))?;
+    Some(kinds.into_iter().collect())
+}
+
+fn in_range(most: u32) -> Result<u32, Reason> {
+    if (1..=KEYS_PER_OWNER_MAX).contains(&most) {
+        Ok(most)
+    } else {
+        let reason = format!("must be 1 to {KEYS_PER_OWNER_MAX}");
+        Err(Reason(FaultCode::Range, reason.into()))
+    }
+}
+
+fn read_catalogue(faults: &mut Faults, scopes: BTreeMap<String, String>) -> Option<Catalogue> {
+    struct Declared(Scope, Description);
+    fn declare(scope: &str, meaning: &str) -> Result<Declared, Reason> {
+        let of = |blame: &dyn Blame| Reason(blame.code(), blame.detail().into());
+        let scope: Scope = scope
+            .parse()
+            .map_err(|error: keyholt_core::scope::ScopeError| of(&error))?;
+        if scope.is_reserved() {
+            return Err(Reason(
+                FaultCode::Conflict,
+                "`keyholt:` scopes exist in every project and are not declared".into(),
+            ));
+        }
+        let meaning = Description::new(meaning).map_err(|error| of(&error))?;
+        Ok(Declared(scope, meaning))
+    }
+    if scopes.len() > CATALOGUE_MAX {
+        faults.add("scopes", too_many(CATALOGUE_MAX));
+        return None;
+    }
+    let declared = faults.read_each("scopes", &scopes, |(scope, meaning)| declare(scope, meaning))?;
+    Some(Catalogue::Declared(
+        declared
+            .into_iter()
+            .map(|Declared(scope, meaning)| (scope, meaning))
+            .collect(),
+    ))
+}
