@@ -1,0 +1,370 @@
+//! The house in which stories happen: a keeper on a memory store, on New Year's Day 2030, with a seeded random source.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use keyholt_core::actor::{Actor, Source};
+use keyholt_core::commit::{Record, Revision};
+use keyholt_core::entropy::Entropy;
+use keyholt_core::found::{Charter, FirstOperator};
+use keyholt_core::id::{KeyId, ProjectId};
+use keyholt_core::issue::{Issued, Life, SecretOrigin, Wish};
+use keyholt_core::key::{Bounds, Key, Kind};
+use keyholt_core::owner::{Member, MemberRight, Owner, Service, Standing, Team, User};
+use keyholt_core::project::Project;
+use keyholt_core::scope::{Access, ScopeSet, Wanted};
+use keyholt_core::seal::MasterKey;
+use keyholt_core::secret::Prefix;
+use keyholt_core::text::{Description, ExternalId, Metadata, Name, RequestKey, Slug};
+use keyholt_core::time::Span;
+use keyholt_core::verify::{Ask, Needed};
+use keyholt_server::clock::FakeClock;
+use keyholt_server::keeper::{Counting, FirstStart, Keeper, Parts, Question, Refusal};
+use keyholt_store::{EventQuery, Limit, Memory, Store};
+
+/// 2030-01-01T00:00:00Z.
+pub const NEW_YEAR: i64 = 1_893_456_000_000;
+
+/// Seeded randomness (splitmix64): every run of a story makes the same ids and secrets.
+pub struct Seeded(u64);
+
+impl Entropy for Seeded {
+    fn fill(&mut self, buffer: &mut [u8]) {
+        for byte in buffer {
+            self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+            let mut z = self.0;
+            z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+            *byte = (z ^ (z >> 31)).to_be_bytes()[0];
+        }
+    }
+}
+
+/// Seeded randomness from the start.
+pub fn seeded(seed: u64) -> Seeded {
+    Seeded(seed)
+}
+
+pub fn source() -> Source {
+    Source {
+        address: Some("192.0.2.7".parse().unwrap()),
+        request: RequestKey::new("story").unwrap(),
+    }
+}
+
+/// A key with the secret that its holder wrote down.
+#[derive(Clone)]
+pub struct Held {
+    pub key: Key,
+    pub secret: String,
+}
+
+impl Held {
+    pub fn id(&self) -> KeyId {
+        self.key.id
+    }
+}
+
+pub fn held(issued: Issued) -> Held {
+    let secret = issued.secret.expect("a minted secret").reveal().to_string();
+    canary(&secret);
+    Held {
+        key: issued.key,
+        secret,
+    }
+}
+
+/// Registers a secret with the suite's last gate, which searches everything that was written for it.
+pub fn canary(secret: &str) {
+    use std::io::Write;
+    if let Ok(folder) = std::env::var("KEYHOLT_TEST_CANARY") {
+        let path = std::path::Path::new(&folder).join("secrets");
+        let mut file = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(path)
+            .unwrap();
+        writeln!(file, "{secret}").unwrap();
+    }
+}
+
+pub struct House {
+    pub keeper: Arc<Keeper>,
+    pub clock: Arc<FakeClock>,
+    pub store: Arc<dyn Store>,
+    /// The first operator's key.
+    pub operator: Held,
+    /// The project in which the stories happen.
+    pub acme: Project,
+}
+
+impl House {
+    pub async fn open() -> Self {
+        Self::open_on(Arc::new(Memory::new())).await
+    }
+
+    pub async fn open_on(store: Arc<dyn Store>) -> Self {
+        let clock = Arc::new(FakeClock::at(NEW_YEAR));
+        let keeper = keeper_on(Arc::clone(&store), Arc::clone(&clock), 7).await;
+        let FirstStart::Token(token) = keeper.start(source()).await.unwrap() else {
+            panic!("set up already")
+        };
+        let token = token.reveal();
+        let who = FirstOperator {
+            name: Name::new("Olga").unwrap(),
+            external_id: ExternalId::new("olga").unwrap(),
+            email: None,
+        };
+        let operator = held(keeper.set_up(&token, who, source()).await.unwrap().issued);
+        let actor = keeper.authenticate(&operator.secret, source()).unwrap();
+        let charter = Charter {
+            slug: Slug::new("acme").unwrap(),
+            name: Name::new("Acme").unwrap(),
+            prefix: Prefix::new("acme").unwrap(),
+        };
+        let acme = keeper.found_project(&actor, charter).await.unwrap();
+        Self {
+            keeper,
+            clock,
+            store,
+            operator,
+            acme,
+        }
+    }
+
+    pub fn advance(&self, span: Span) {
+        self.clock.advance(Duration::from_millis(span.ms()));
+    }
+
+    pub fn project(&self) -> ProjectId {
+        self.acme.id
+    }
+
+    /// The operator, as an actor.
+    pub fn olga(&self) -> Actor {
+        self.actor(&self.operator.secret)
+    }
+
+    pub fn actor(&self, secret: &str) -> Actor {
+        self.keeper.authenticate(secret, source()).unwrap()
+    }
+
+    pub async fn user(&self, name: &str) -> User {
+        self.user_with(name, &["member"]).await
+    }
+
+    pub async fn user_with(&self, name: &str, roles: &[&str]) -> User {
+        let (id, created_at) = self.keeper.mint_user();
+        let user = User {
+            id,
+            project: self.project(),
+            external_id: ExternalId::new(name).unwrap(),
+            name: Name::new(name).unwrap(),
+            email: None,
+            roles: roles
+                .iter()
+                .map(|role| self.keeper.role_named(self.project(), role).unwrap().id)
+                .collect(),
+            standing: Standing::Good,
+            metadata: Metadata::default(),
+            created_at,
+            revision: Revision::FIRST,
+        };
+        self.keeper
+            .enrol_owner(&self.olga(), Record::User(user.clone()))
+            .await
+            .unwrap();
+        user
+    }
+
+    pub async fn team(&self, name: &str, members: Vec<(&User, MemberRight)>) -> Team {
+        let (id, created_at) = self.keeper.mint_team();
+        let mut members: Vec<Member> = members
+            .into_iter()
+            .map(|(user, right)| Member { user: user.id, right })
+            .collect();
+        members.sort_by_key(|member| member.user);
+        let team = Team {
+            id,
+            project: self.project(),
+            external_id: ExternalId::new(name).unwrap(),
+            name: Name::new(name).unwrap(),
+            roles: self.acme.policy.default_roles.clone(),
+            members,
+            standing: Standing::Good,
+            metadata: Metadata::default(),
+            created_at,
+            revision: Revision::FIRST,
+        };
+        self.keeper
+            .enrol_owner(&self.olga(), Record::Team(team.clone()))
+            .await
+            .unwrap();
+        team
+    }
+
+    pub async fn service(&self, name: &str, role: &str) -> Service {
+        let (id, created_at) = self.keeper.mint_service();
+        let service = Service {
+            id,
+            project: self.project(),
+            name: Slug::new(name).unwrap(),
+            description: Description::new("").unwrap(),
+            roles: [self.keeper.role_named(self.project(), role).unwrap().id].into(),
+            standing: Standing::Good,
+            metadata: Metadata::default(),
+            created_at,
+            revision: Revision::FIRST,
+        };
+        self.keeper
+            .enrol_owner(&self.olga(), Record::Service(service.clone()))
+            .await
+            .unwrap();
+        service
+    }
+
+    /// A key made by the operator.
+    pub async fn issue(&self, wish: Wish) -> Held {
+        held(
+            self.keeper
+                .issue_key(&self.olga(), self.project(), wish, None)
+                .await
+                .unwrap(),
+        )
+    }
+
+    /// A service's key that may verify.
+    pub async fn verifier(&self) -> Held {
+        let service = self.service("api", "verifier").await;
+        self.issue(wish(Owner::Service(service.id), "api").scopes(&["keyholt:verify"]))
+            .await
+    }
+
+    /// The verdict on a secret, as a verifier of the project is told it.
+    pub fn verdict(&self, secret: &str, scopes: &[&str]) -> serde_json::Value {
+        self.ask(
+            secret,
+            Ask {
+                scopes: needed(scopes),
+                ..Ask::default()
+            },
+        )
+    }
+
+    pub fn ask(&self, secret: &str, ask: Ask<'_>) -> serde_json::Value {
+        let question = Question {
+            credential: secret,
+            ask,
+            counting: Counting::Counted,
+        };
+        let mut json = Vec::new();
+        self.keeper
+            .verify(self.project(), &question, |answer| answer.write_json(None, &mut json))
+            .unwrap();
+        serde_json::from_slice(&json).unwrap()
+    }
+
+    pub fn code(&self, secret: &str, scopes: &[&str]) -> String {
+        self.verdict(secret, scopes)["code"].as_str().unwrap().to_owned()
+    }
+
+    /// The actions of the audit trail, newest first, each with the code of its refusal.
+    pub async fn trail(&self) -> Vec<String> {
+        let query = EventQuery {
+            action: None,
+            target: None,
+            actor: None,
+            owner: None,
+            refused: None,
+            since: None,
+            until: None,
+            after: None,
+            limit: Limit::LARGEST,
+        };
+        let page = self.keeper.events(&self.olga(), self.project(), &query).await.unwrap();
+        page.entries
+            .iter()
+            .map(|entry| match &entry.event.outcome {
+                keyholt_core::audit::Outcome::Done => entry.event.action.clone(),
+                keyholt_core::audit::Outcome::Refused { code } => format!("{} refused: {code}", entry.event.action),
+            })
+            .collect()
+    }
+}
+
+pub async fn keeper_on(store: Arc<dyn Store>, clock: Arc<FakeClock>, seed: u64) -> Arc<Keeper> {
+    let parts = Parts {
+        store,
+        master: MasterKey::new([42; 32]),
+        clock,
+        entropy: Box::new(seeded(seed)),
+        staleness_max: Duration::from_secs(2),
+    };
+    Arc::new(Keeper::open(parts).await.unwrap())
+}
+
+pub fn needed<'a>(scopes: &[&'a str]) -> Needed<'a> {
+    match scopes {
+        [] => Needed::Nothing,
+        scopes => Needed::AllOf(scopes.iter().map(|scope| Wanted::parse(scope).unwrap()).collect()),
+    }
+}
+
+pub fn wish(owner: Owner, name: &str) -> Wish {
+    Wish {
+        owner,
+        kind: Kind::Standard,
+        name: Name::new(name).unwrap(),
+        description: Description::new("").unwrap(),
+        metadata: Metadata::default(),
+        tags: Default::default(),
+        access: Access::Only(ScopeSet::default()),
+        bounds: Bounds::default(),
+        life: Life::Default,
+        origin: SecretOrigin::Minted,
+    }
+}
+
+/// Readable wishes.
+pub trait Wishes: Sized {
+    fn scopes(self, scopes: &[&str]) -> Self;
+    fn everything(self) -> Self;
+    fn lasting(self, span: Span) -> Self;
+    fn of_kind(self, kind: Kind) -> Self;
+    fn bound(self, bounds: Bounds) -> Self;
+}
+
+impl Wishes for Wish {
+    fn scopes(mut self, scopes: &[&str]) -> Self {
+        self.access = Access::Only(ScopeSet::parse(scopes.iter().copied()).unwrap());
+        self
+    }
+
+    fn everything(mut self) -> Self {
+        self.access = Access::Everything;
+        self
+    }
+
+    fn lasting(mut self, span: Span) -> Self {
+        self.life = Life::For(span);
+        self
+    }
+
+    fn of_kind(mut self, kind: Kind) -> Self {
+        self.kind = kind;
+        self
+    }
+
+    fn bound(mut self, bounds: Bounds) -> Self {
+        self.bounds = bounds;
+        self
+    }
+}
+
+/// The refusal of something that must be refused.
+pub fn refusal<T>(result: Result<T, Refusal>) -> Refusal {
+    match result {
+        Ok(_) => panic!("it was not refused"),
+        Err(refusal) => refusal,
+    }
+}

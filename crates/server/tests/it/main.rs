@@ -1,0 +1,5 @@
+//! Stories of the keeper: personas, a fake clock, seeded randomness, and the memory store.
+
+mod first_run;
+mod house;
+mod verify;
