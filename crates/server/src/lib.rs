@@ -1,7 +1,10 @@
 //! The server: the keeper and its keyring, and the doors that knock at it.
 
 pub mod clock;
+pub mod config;
 pub mod entropy;
 pub mod keeper;
 pub mod keyring;
+pub mod listen;
 pub mod master;
+pub mod tls;

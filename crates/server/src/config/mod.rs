@@ -1,0 +1,352 @@
+//! All settings of `keyholt serve`: read from file, environment and flags under the same names, checked at the door.
+
+mod layers;
+mod setting;
+mod show;
+mod value;
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use zeroize::Zeroizing;
+
+use self::layers::{Layers, shown};
+pub use self::setting::{Fallback, Privacy, SETTINGS, Setting, VARIABLE_PREFIX};
+pub use self::show::{reference_markdown, show};
+pub use self::value::{Database, PublicUrl, Rule};
+use self::value::{duration, networks, size};
+
+/// Everything an operator can choose, in typed fields that hold only what the rules allow.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Address to listen on.
+    pub listen: SocketAddr,
+    /// Where clients reach the service, if it is not the address listened on.
+    pub public_url: Option<PublicUrl>,
+    /// The operator accepts plain HTTP on a public address.
+    pub insecure_public: bool,
+    /// Networks whose `Forwarded` and `X-Forwarded-For` are believed; nobody's when empty.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Certificate and key; plain HTTP without.
+    pub tls: Option<TlsFiles>,
+    /// Folder for the database and the master key.
+    pub data: PathBuf,
+    /// Where the records are kept.
+    pub database: Database,
+    /// Where the master key comes from.
+    pub master_key: MasterKey,
+    /// How many threads answer requests.
+    pub workers: Workers,
+    /// How long requests in flight may take after the signal to stop.
+    pub drain: Duration,
+    /// Severity and form of the log.
+    pub log: Log,
+    /// Sizes, times and counts that bound every connection.
+    pub limits: Limits,
+    /// Age at which this node's view of the keys is no longer used.
+    pub staleness_max: Duration,
+    /// How often gathered usage is written.
+    pub usage_flush_every: Duration,
+}
+
+/// The two PEM files that make TLS work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate chain, leaf first.
+    pub certificate: PathBuf,
+    /// The leaf's private key.
+    pub key: PathBuf,
+}
+
+/// Where the master key comes from.
+#[derive(Clone)]
+pub enum MasterKey {
+    /// A file, made on first start if it is missing.
+    File(PathBuf),
+    /// The text of the setting itself; `Debug` hides it.
+    Given(Zeroizing<String>),
+}
+
+impl std::fmt::Debug for MasterKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+            Self::Given(_) => f.write_str("Given(…)"),
+        }
+    }
+}
+
+/// How many threads answer requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Workers {
+    /// One for each processor.
+    Auto,
+    /// This many.
+    Count(NonZeroUsize),
+}
+
+impl Workers {
+    /// The number of threads on a machine with `processors`.
+    #[must_use]
+    pub fn on(self, processors: NonZeroUsize) -> NonZeroUsize {
+        match self {
+            Self::Auto => processors,
+            Self::Count(count) => count,
+        }
+    }
+}
+
+/// Severity and form of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Log {
+    /// Least severity that is logged.
+    pub level: tracing::Level,
+    /// Form of a line.
+    pub format: LogFormat,
+}
+
+/// Form of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// Sizes, times and counts that bound every connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections open at once.
+    pub connections: usize,
+    /// Request line and headers together.
+    pub header_bytes: usize,
+    /// Path and query.
+    pub uri_bytes: usize,
+    /// Body of a request.
+    pub body_bytes: usize,
+    /// Body of a bulk import.
+    pub import_body_bytes: usize,
+    /// From a request's first byte to the end of its headers.
+    pub header_timeout: Duration,
+    /// From the end of the headers to the end of the body.
+    pub body_timeout: Duration,
+    /// How long a client may take nothing of an answer.
+    pub write_timeout: Duration,
+    /// How long a connection is kept with no request on it.
+    pub idle_timeout: Duration,
+}
+
+/// The settings that hold, and for each what was said and where, for `keyholt config show`.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The typed settings.
+    pub config: Config,
+    /// Every setting as it may be shown, in the order of [`SETTINGS`].
+    pub shown: Vec<Shown>,
+}
+
+/// One setting as it may be shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shown {
+    /// Its dotted name.
+    pub name: &'static str,
+    /// Its value with secrets hidden, or what follows from its being unset.
+    pub value: String,
+    /// `default`, `file …`, the variable or the flag.
+    pub origin: String,
+}
+
+/// What is wrong with the settings: every problem found, not only the first.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .problems.join("\n"))]
+pub struct ConfigError {
+    /// One line each: which setting, where it was set, what is allowed.
+    pub problems: Vec<String>,
+}
+
+/// The address can be reached from other machines, and nothing encrypts what is sent to it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "refusing to listen on {address} without TLS: keys would cross the network readable by anyone on the way.\n\
+     Either set tls.certificate and tls.key, or, if a proxy in front does the encryption, set insecure_public = true."
+)]
+pub struct Exposed {
+    /// The address asked for.
+    pub address: SocketAddr,
+}
+
+impl Config {
+    /// Reads and checks all settings.
+    ///
+    /// `environment` is the process environment (`std::env::vars_os()` in the binary); variables that do not begin
+    /// with `KEYHOLT_` are passed over, and so are those in `foreign`, which belong to other commands. `flags` are
+    /// pairs of a flag's name and its value. The file is the one named by the flag or variable `config`.
+    ///
+    /// # Errors
+    /// Every unknown setting, unreadable file and value that is not allowed.
+    pub fn load(
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+        flags: impl IntoIterator<Item = (String, String)>,
+        foreign: &[&str],
+    ) -> Result<Loaded, ConfigError> {
+        let mut layers = Layers::read(environment, flags, foreign);
+        let mut problems = std::mem::take(&mut layers.problems);
+        let mut rows = Vec::with_capacity(SETTINGS.len());
+        for setting in SETTINGS {
+            let given = layers.given(setting);
+            if let Some(given) = &given
+                && let Err(allowed) = setting.rule.check(&given.text)
+            {
+                let value = match setting.privacy {
+                    Privacy::Open => format!(" = {:?}", given.text),
+                    Privacy::UrlPassword | Privacy::Secret => String::new(),
+                };
+                let origin = &given.origin;
+                problems.push(format!("{}{value} (from {origin}): {allowed}", setting.name));
+            }
+            rows.push(Row::new(setting, given));
+        }
+        let texts = Texts(&rows);
+        problems.extend(texts.contradictions());
+        if !problems.is_empty() {
+            return Err(ConfigError { problems });
+        }
+        let config = texts.config().ok_or_else(|| ConfigError {
+            problems: vec!["a setting passed its check but could not be read".into()],
+        })?;
+        let shown = rows.into_iter().map(|row| row.shown).collect();
+        Ok(Loaded { config, shown })
+    }
+
+    /// Refuses an address that other machines can reach, unless TLS is on or the operator said it is meant.
+    ///
+    /// # Errors
+    /// [`Exposed`], whose text names both ways out.
+    pub fn check_exposure(&self) -> Result<(), Exposed> {
+        let protected = self.listen.ip().to_canonical().is_loopback() || self.tls.is_some();
+        if protected || self.insecure_public {
+            Ok(())
+        } else {
+            Err(Exposed { address: self.listen })
+        }
+    }
+}
+
+/// One setting while loading: what holds, and what may be shown of it.
+struct Row {
+    /// The text that holds: what was given, else the default, else nothing.
+    text: Option<String>,
+    origin: Option<String>,
+    shown: Shown,
+}
+
+impl Row {
+    fn new(setting: &'static Setting, given: Option<layers::Given>) -> Self {
+        let (text, origin) = match (given, setting.default) {
+            (Some(given), _) => (Some(given.text), Some(given.origin)),
+            (None, Fallback::Text(text)) => (Some(text.to_owned()), None),
+            (None, Fallback::Unset(_)) => (None, None),
+        };
+        let value = match (&text, setting.default) {
+            (Some(text), _) => shown(setting, text),
+            (None, Fallback::Unset(meaning) | Fallback::Text(meaning)) => format!("({meaning})"),
+        };
+        let shown = Shown {
+            name: setting.name,
+            value,
+            origin: origin.clone().unwrap_or_else(|| "default".to_owned()),
+        };
+        Self { text, origin, shown }
+    }
+}
+
+/// The texts that hold, by name, on their way into typed fields.
+struct Texts<'a>(&'a [Row]);
+
+impl Texts<'_> {
+    fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|row| row.shown.name == name)?.text.as_deref()
+    }
+
+    fn origin(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|row| row.shown.name == name)?.origin.as_deref()
+    }
+
+    /// Settings that are each allowed but do not go together.
+    fn contradictions(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        for (one, other) in [("tls.certificate", "tls.key"), ("tls.key", "tls.certificate")] {
+            if let (Some(origin), None) = (self.origin(one), self.origin(other)) {
+                found.push(format!("{one} (from {origin}) needs {other} as well"));
+            }
+        }
+        if let (Some(key), Some(file)) = (self.origin("master_key"), self.origin("master_key_file")) {
+            found.push(format!(
+                "master_key (from {key}) and master_key_file (from {file}) are both set; keep one"
+            ));
+        }
+        found
+    }
+
+    /// The typed settings; `None` only if a reader refuses what its rule let through.
+    fn config(&self) -> Option<Config> {
+        let time = |name| self.get(name).and_then(duration);
+        let bytes = |name| self.get(name).and_then(size)?.try_into().ok();
+        let path = |name| self.get(name).map(PathBuf::from);
+        let data = path("data")?;
+        Some(Config {
+            listen: self.get("listen")?.parse().ok()?,
+            public_url: match self.get("public_url") {
+                Some(text) => Some(PublicUrl::read(text)?),
+                None => None,
+            },
+            insecure_public: value::switch(self.get("insecure_public")?)?,
+            trusted_proxies: networks(self.get("trusted_proxies")?)?,
+            tls: path("tls.certificate")
+                .zip(path("tls.key"))
+                .map(|(certificate, key)| TlsFiles { certificate, key }),
+            database: match Database::read(self.get("database")?)? {
+                Database::Sqlite(None) => Database::Sqlite(Some(data.join("keyholt.db"))),
+                other => other,
+            },
+            master_key: match self.get("master_key") {
+                Some(text) => MasterKey::Given(Zeroizing::new(text.to_owned())),
+                None => MasterKey::File(path("master_key_file").unwrap_or_else(|| data.join("master.key"))),
+            },
+            data,
+            workers: match self.get("workers")? {
+                "auto" => Workers::Auto,
+                count => Workers::Count(count.parse().ok()?),
+            },
+            drain: time("drain")?,
+            log: Log {
+                level: self.get("log.level")?.parse().ok()?,
+                format: match self.get("log.format")? {
+                    "json" => LogFormat::Json,
+                    _ => LogFormat::Text,
+                },
+            },
+            limits: Limits {
+                connections: self.get("limits.connections")?.parse().ok()?,
+                header_bytes: bytes("limits.header_bytes")?,
+                uri_bytes: bytes("limits.uri_bytes")?,
+                body_bytes: bytes("limits.body_bytes")?,
+                import_body_bytes: bytes("limits.import_body_bytes")?,
+                header_timeout: time("limits.header_timeout")?,
+                body_timeout: time("limits.body_timeout")?,
+                write_timeout: time("limits.write_timeout")?,
+                idle_timeout: time("limits.idle_timeout")?,
+            },
+            staleness_max: time("staleness.max")?,
+            usage_flush_every: time("usage.flush_every")?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,305 @@
+//! The table of settings: each is described once, and flags, environment, errors and reference are derived from it.
+
+use std::time::Duration;
+
+use super::value::Rule;
+
+/// One setting of `keyholt serve`.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// Its name in the file, with dots between the levels: `tls.certificate`.
+    pub name: &'static str,
+    /// What may be written.
+    pub rule: Rule,
+    /// What holds when nobody sets it, as one would write it.
+    pub default: Fallback,
+    /// One sentence for help texts and the reference.
+    pub about: &'static str,
+    /// Whether its value may be shown.
+    pub privacy: Privacy,
+}
+
+/// What holds when a setting is not given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fallback {
+    /// This value, written as a user would write it.
+    Text(&'static str),
+    /// No value at all: the feature is off, or follows from something else as the words say.
+    Unset(&'static str),
+}
+
+/// How much of a value may appear in output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Privacy {
+    /// All of it.
+    Open,
+    /// All but the password of a URL; may be read from a file named by `…_FILE`.
+    UrlPassword,
+    /// Nothing, and it has no flag, because a process list shows flags to every user of the machine.
+    Secret,
+}
+
+impl Setting {
+    /// The environment variable that sets it: `KEYHOLT_TLS__CERTIFICATE`.
+    #[must_use]
+    pub fn variable(&self) -> String {
+        format!("{VARIABLE_PREFIX}{}", self.name.replace('.', "__").to_ascii_uppercase())
+    }
+
+    /// The variable that names a file to read the value from, for settings that hide something.
+    #[must_use]
+    pub fn file_variable(&self) -> Option<String> {
+        (self.privacy != Privacy::Open).then(|| format!("{}_FILE", self.variable()))
+    }
+
+    /// The long flag without its dashes, `tls-certificate`; none for a secret.
+    #[must_use]
+    pub fn flag(&self) -> Option<String> {
+        (self.privacy != Privacy::Secret).then(|| self.name.replace(['.', '_'], "-"))
+    }
+
+    /// Finds a setting by its dotted name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<&'static Self> {
+        SETTINGS.iter().find(|setting| setting.name == name)
+    }
+}
+
+/// What every environment variable of ours begins with.
+pub const VARIABLE_PREFIX: &str = "KEYHOLT_";
+
+/// Every setting, in the order in which they are shown.
+pub const SETTINGS: &[Setting] = &[
+    open(
+        "config",
+        Rule::Path,
+        Fallback::Text("keyholt.toml"),
+        "Configuration file. The default one may be missing, one that is named may not. Not settable in the file itself.",
+    ),
+    open(
+        "listen",
+        Rule::Socket,
+        Fallback::Text("127.0.0.1:7311"),
+        "Address and port to listen on.",
+    ),
+    open(
+        "public_url",
+        Rule::Url,
+        Fallback::Unset("links use the address listened on"),
+        "Where clients reach this service, for links and metadata; never taken from a request.",
+    ),
+    open(
+        "insecure_public",
+        Rule::Switch,
+        Fallback::Text("false"),
+        "Allow a public address without TLS, for a service behind a proxy or on a private network.",
+    ),
+    open(
+        "trusted_proxies",
+        Rule::Networks,
+        Fallback::Text(""),
+        "Networks whose word about the client's address is believed; nobody's when empty.",
+    ),
+    open(
+        "tls.certificate",
+        Rule::Path,
+        Fallback::Unset("plain HTTP"),
+        "Certificate chain in PEM. Set together with tls.key; both are read again when they change.",
+    ),
+    open(
+        "tls.key",
+        Rule::Path,
+        Fallback::Unset("plain HTTP"),
+        "Private key of the certificate in PEM.",
+    ),
+    open(
+        "data",
+        Rule::Path,
+        Fallback::Text("./data"),
+        "Folder for the database and the master key.",
+    ),
+    Setting {
+        name: "database",
+        rule: Rule::Database,
+        default: Fallback::Text("sqlite"),
+        about: "`sqlite` (keyholt.db in the data folder), `sqlite:PATH`, `postgres://…`, or `memory` (everything is lost on stop).",
+        privacy: Privacy::UrlPassword,
+    },
+    open(
+        "master_key_file",
+        Rule::Path,
+        Fallback::Unset("master.key in the data folder"),
+        "File with the master key; made on first start if it is missing.",
+    ),
+    Setting {
+        name: "master_key",
+        rule: Rule::Text,
+        default: Fallback::Unset("read from master_key_file"),
+        about: "The master key itself, for places that hand out secrets as environment variables.",
+        privacy: Privacy::Secret,
+    },
+    open(
+        "workers",
+        Rule::CountOrAuto { most: 1024 },
+        Fallback::Text("auto"),
+        "Threads that answer requests; `auto` is one for each processor.",
+    ),
+    open(
+        "drain",
+        Rule::Duration {
+            least: Duration::ZERO,
+            most: HOUR,
+        },
+        Fallback::Text("10s"),
+        "How long requests in flight may take after the signal to stop.",
+    ),
+    open(
+        "log.level",
+        Rule::Choice(&["error", "warn", "info", "debug", "trace"]),
+        Fallback::Text("info"),
+        "Least severity that is logged.",
+    ),
+    open(
+        "log.format",
+        Rule::Choice(&["text", "json"]),
+        Fallback::Text("text"),
+        "Form of a log line: `text` for people, `json` for programs.",
+    ),
+    open(
+        "limits.connections",
+        Rule::Count {
+            least: 1,
+            most: 1_000_000,
+        },
+        Fallback::Text("10000"),
+        "Connections open at once; further ones wait in the operating system's queue.",
+    ),
+    open(
+        "limits.header_bytes",
+        Rule::Size {
+            least: 8 << 10,
+            most: 1 << 20,
+        },
+        Fallback::Text("16KiB"),
+        "Request line and headers together.",
+    ),
+    open(
+        "limits.uri_bytes",
+        Rule::Size {
+            least: 256,
+            most: 64 << 10,
+        },
+        Fallback::Text("8KiB"),
+        "Path and query of a request.",
+    ),
+    open(
+        "limits.body_bytes",
+        Rule::Size {
+            least: 1 << 10,
+            most: 1 << 30,
+        },
+        Fallback::Text("64KiB"),
+        "Body of a request.",
+    ),
+    open(
+        "limits.import_body_bytes",
+        Rule::Size {
+            least: 1 << 10,
+            most: 1 << 30,
+        },
+        Fallback::Text("16MiB"),
+        "Body of a bulk import.",
+    ),
+    open(
+        "limits.header_timeout",
+        PATIENCE,
+        Fallback::Text("10s"),
+        "From a request's first byte to the end of its headers; also for a TLS handshake and for a new connection to send something.",
+    ),
+    open(
+        "limits.body_timeout",
+        PATIENCE,
+        Fallback::Text("30s"),
+        "From the end of the headers to the end of the body.",
+    ),
+    open(
+        "limits.write_timeout",
+        PATIENCE,
+        Fallback::Text("30s"),
+        "How long a client may take nothing of an answer that is ready for it.",
+    ),
+    open(
+        "limits.idle_timeout",
+        PATIENCE,
+        Fallback::Text("75s"),
+        "How long a connection is kept with no request on it.",
+    ),
+    open(
+        "staleness.max",
+        Rule::Duration {
+            least: Duration::from_millis(100),
+            most: HOUR,
+        },
+        Fallback::Text("2s"),
+        "Age at which this node's view of the keys is no longer used and verify answers 503.",
+    ),
+    open(
+        "usage.flush_every",
+        Rule::Duration {
+            least: Duration::from_millis(10),
+            most: HOUR,
+        },
+        Fallback::Text("1s"),
+        "How often gathered usage is written to the database.",
+    ),
+];
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+const PATIENCE: Rule = Rule::Duration {
+    least: Duration::from_millis(50),
+    most: HOUR,
+};
+
+const fn open(name: &'static str, rule: Rule, default: Fallback, about: &'static str) -> Setting {
+    Setting {
+        name,
+        rule,
+        default,
+        about,
+        privacy: Privacy::Open,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn no_two_settings_share_a_name_a_flag_or_a_variable() {
+        let mut seen = BTreeSet::new();
+        for setting in SETTINGS {
+            assert!(seen.insert(setting.variable()), "{}", setting.name);
+            if let Some(flag) = setting.flag() {
+                assert!(seen.insert(flag), "{}", setting.name);
+            }
+        }
+    }
+
+    #[test]
+    fn every_default_is_allowed_by_its_own_rule() {
+        for setting in SETTINGS {
+            if let Fallback::Text(text) = setting.default {
+                assert_eq!(setting.rule.check(text), Ok(()), "{}", setting.name);
+            }
+        }
+    }
+
+    #[test]
+    fn a_secret_has_no_flag_because_process_lists_show_flags() {
+        for setting in SETTINGS.iter().filter(|s| s.privacy == Privacy::Secret) {
+            assert_eq!(setting.flag(), None, "{}", setting.name);
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! The accept loop as a client meets it: through real sockets, with good and bad manners.
+
+mod drain;
+mod frames;
+mod framing;
+mod patience;
+mod stage;
+mod tls;
