@@ -76,7 +76,7 @@ proptest! {
                     prop_assert_eq!(writer.remove(hash(n), n.into()), map.remove(&n).is_some());
                 }
                 Step::Look(n) => {
-                    let found = lines.now().lookup(hash(n), |row| (row == n.into()).then_some(()));
+                    let found = lines.now().lookup(hash(n), |row| (row == u32::from(n)).then_some(()));
                     prop_assert_eq!(found.is_some(), map.contains_key(&n));
                 }
                 Step::Settle => writer.settle(),
@@ -87,7 +87,7 @@ proptest! {
         for n in 0..900 {
             let mut found = 0;
             let _: Option<()> = lines.now().lookup(hash(n), |row| {
-                found += u32::from(row == n.into());
+                found += u32::from(row == u32::from(n));
                 None
             });
             prop_assert_eq!(found, u32::from(map.contains_key(&n)), "entry {}", n);

@@ -74,7 +74,7 @@ impl Slot {
             word.store(value, Relaxed);
         }
         let done = pair(row.revision, writes.wrapping_add(2));
-        self.stamp.store(done, Relaxed);
+        self.stamp.store(done, Release);
     }
 
     /// Asks for the cache line; tells how often the row was begun or finished to be written.
