@@ -1,0 +1,214 @@
+//! Puts the house together: settings, master key, store, keeper, doors; and takes it down again without losing a request.
+
+use std::fs;
+use std::io;
+use std::num::NonZeroUsize;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use keyholt_core::actor::Source;
+use keyholt_core::seal::MasterKey;
+use keyholt_core::text::RequestKey;
+use keyholt_store::{Memory, Postgres, Sqlite, Store, StoreError};
+use tokio::task::JoinHandle;
+
+use crate::clock::SystemClock;
+use crate::config::{self, Config, Database, Exposed};
+use crate::door::{Door, DoorSettings};
+use crate::entropy::SystemEntropy;
+use crate::keeper::{Background, FirstStart, Keeper, OpenError, Parts, Refusal};
+use crate::listen::{self, Drained, Handle, Transport};
+use crate::master::{self, MasterKeyError, Origin};
+use crate::tls::{Tls, TlsError};
+
+/// The name of the database file in the data folder.
+pub const DATABASE_FILE: &str = "keyholt.db";
+/// How often the certificate files are looked at.
+const CERTIFICATE_LOOK: Duration = Duration::from_secs(5);
+
+/// A running Keyholt.
+pub struct Running {
+    keeper: Arc<Keeper>,
+    handle: Handle,
+    tasks: Vec<JoinHandle<()>>,
+    /// What the start found: a set-up token while there is no operator yet.
+    pub first: FirstStart,
+    /// Where the master key was made, if it was made just now.
+    pub made_master_key: Option<PathBuf>,
+    /// Where clients reach it.
+    pub url: String,
+}
+
+/// Why Keyholt does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// It would be reachable by everybody, in clear text.
+    #[error(transparent)]
+    Exposed(#[from] Exposed),
+    /// The data folder cannot be made or used.
+    #[error("the data folder {path}: {error}")]
+    Data {
+        /// Which folder.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// There is no master key.
+    #[error(transparent)]
+    MasterKey(#[from] MasterKeyError),
+    /// There is data, but not the master key that it was made with.
+    #[error("there is data, but no master key at {0}. Put the key that the data was made with there; without it no key in the data can be verified")]
+    MasterKeyMissing(PathBuf),
+    /// The store does not open.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The keeper does not open.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The first run failed.
+    #[error(transparent)]
+    FirstRun(#[from] Refusal),
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {error}")]
+    Listen {
+        /// Which address.
+        address: std::net::SocketAddr,
+        /// What the system says.
+        error: io::Error,
+    },
+}
+
+/// Starts everything. When this returns, requests are answered.
+pub async fn start(config: &Config) -> Result<Running, StartError> {
+    config.check_exposure()?;
+    let transport = match &config.tls {
+        None => Transport::Plain,
+        Some(files) => Transport::Tls(Arc::new(Tls::load(files.clone())?)),
+    };
+    // Before anything is opened: a port in use is the commonest reason not to start, and must leave nothing behind.
+    let listen = |error| StartError::Listen { address: config.listen, error };
+    let listener = listen::bind(config.listen).map_err(listen)?;
+    let address = listener.local_addr().map_err(listen)?;
+
+    make_private(&config.data).map_err(|error| StartError::Data { path: config.data.clone(), error })?;
+    let (master, made_master_key) = master_key(config)?;
+    let store = open_store(config).await?;
+    let parts = Parts {
+        store,
+        master,
+        clock: Arc::new(SystemClock::new()),
+        entropy: Box::new(SystemEntropy),
+        staleness_max: config.staleness_max,
+    };
+    let keeper = match Keeper::open(parts).await {
+        Ok(keeper) => Arc::new(keeper),
+        Err(error) => return Err(without_new_key(error, made_master_key)),
+    };
+    let request = RequestKey::new("start").map_err(|error| Refusal::Text { field: "request", error })?;
+    let first = keeper.start(Source { address: None, request }).await?;
+
+    let mut tasks = Vec::new();
+    if let Transport::Tls(tls) = &transport {
+        let tls = Arc::clone(tls);
+        tasks.push(tokio::spawn(async move { tls.watch(CERTIFICATE_LOOK).await }));
+    }
+    let background = Background { flush_every: config.usage_flush_every };
+    tasks.push(tokio::spawn(background.run(Arc::clone(&keeper))));
+
+    let url = match &config.public_url {
+        Some(url) => url.to_string(),
+        None => format!("{}://{address}", if config.tls.is_some() { "https" } else { "http" }),
+    };
+    let processors = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let settings = DoorSettings::new(config, &url);
+    let door = Arc::clone(&keeper);
+    let handle = listen::listen(listener, &transport, config.workers.on(processors), (&config.limits).into(), move |_| {
+        Door::worker(Arc::clone(&door), settings.clone())
+    })
+    .map_err(listen)?;
+    Ok(Running { keeper, handle, tasks, first, made_master_key, url })
+}
+
+impl Running {
+    /// Who decides.
+    pub fn keeper(&self) -> &Arc<Keeper> {
+        &self.keeper
+    }
+
+    /// The address listened on.
+    pub fn address(&self) -> std::net::SocketAddr {
+        self.handle.local_addr()
+    }
+
+    /// Stops accepting, answers what was asked, writes down what is in memory, and closes the store.
+    pub async fn stop(self, patience: Duration) -> Drained {
+        let drained = self.handle.drain(patience).await;
+        for task in self.tasks {
+            task.abort();
+            // Its end is awaited, so that nobody writes to the store after it is closed.
+            let _ = task.await;
+        }
+        self.keeper.rest().await;
+        drained
+    }
+}
+
+/// Opens the store that the settings name.
+pub async fn open_store(config: &Config) -> Result<Arc<dyn Store>, StoreError> {
+    Ok(match &config.database {
+        Database::Memory => Arc::new(Memory::new()),
+        Database::Sqlite(path) => Arc::new(Sqlite::open(path.as_deref().unwrap_or(&config.data.join(DATABASE_FILE)))?),
+        Database::Postgres(url) => Arc::new(Postgres::connect(url).await?),
+    })
+}
+
+fn master_key(config: &Config) -> Result<(MasterKey, Option<PathBuf>), StartError> {
+    match &config.master_key {
+        config::MasterKey::Given(text) => Ok((master::parse(text.trim())?, None)),
+        config::MasterKey::File(path) => {
+            let has_data = match &config.database {
+                Database::Sqlite(file) => file.clone().unwrap_or_else(|| config.data.join(DATABASE_FILE)).exists(),
+                // Whether a server has data is only known later; the key is taken away again if it has.
+                Database::Postgres(_) | Database::Memory => false,
+            };
+            if has_data && !path.exists() {
+                return Err(StartError::MasterKeyMissing(path.clone()));
+            }
+            Ok(match master::read_or_make(path, &mut SystemEntropy)? {
+                Origin::Kept(key) => (key, None),
+                Origin::Made(key, path) => (key, Some(path)),
+            })
+        }
+    }
+}
+
+/// A master key that was made just now for data that has another one must not stay: it would look like the right one.
+fn without_new_key(error: OpenError, made: Option<PathBuf>) -> StartError {
+    match (error, made) {
+        (OpenError::WrongMasterKey, Some(path)) => {
+            if let Err(error) = fs::remove_file(&path) {
+                tracing::warn!(path = %path.display(), %error, "a master key file that fits no data could not be removed");
+            }
+            StartError::MasterKeyMissing(path)
+        }
+        (error, _) => error.into(),
+    }
+}
+
+/// Makes the data folder, for its owner alone, whatever the umask says.
+fn make_private(folder: &Path) -> io::Result<()> {
+    if folder.is_dir() {
+        let mode = fs::metadata(folder)?.permissions().mode() & 0o777;
+        if mode & 0o022 != 0 {
+            tracing::warn!(folder = %folder.display(), mode = format!("{mode:o}"), "others may write to the data folder; set its mode to 0700");
+        }
+        return Ok(());
+    }
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o700))
+}
