@@ -11,8 +11,13 @@ use keyholt_server::serve::{Running, start};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+/// Where the command line looks for the server unless it is told.
+const DEFAULT_URL: &str = "http://127.0.0.1:7311";
+
 /// What the process was started with, as far as settings go.
 pub struct Given {
+    /// How the program was called.
+    pub program: String,
     /// The environment.
     pub environment: Vec<(OsString, OsString)>,
     /// Flags and their values.
@@ -29,6 +34,7 @@ impl Given {
 
 /// Runs the server until it is told to stop.
 pub fn run(given: Given) -> anyhow::Result<ExitCode> {
+    let program = given.program.clone();
     let config = given.load()?.config;
     init_log(&config);
     forbid_core_dumps();
@@ -40,8 +46,8 @@ pub fn run(given: Given) -> anyhow::Result<ExitCode> {
         .context("the runtime does not start")?;
     runtime.block_on(async {
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        let running = start(&config).await?;
-        greet(&running)?;
+        let (running, first) = start(&config).await?;
+        greet(&running, first, &program)?;
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
@@ -69,14 +75,27 @@ pub fn show(given: Given) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn greet(running: &Running) -> io::Result<()> {
+/// Says where Keyholt is, and to whoever starts it for the first time, what to do next.
+///
+/// `program` is how the program was called, so that the commands can be pasted as they stand.
+fn greet(running: &Running, first: FirstStart, program: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     let url = &running.url;
     writeln!(out, "Keyholt {} listens on {url}", env!("CARGO_PKG_VERSION"))?;
-    if let Some(path) = &running.made_master_key {
-        writeln!(out, "A master key was made in {}: keep a copy apart from the data and its backups.", path.display())?;
-    }
     writeln!(out, "API documentation: {url}/docs")?;
+    if let Some(path) = &running.made_master_key {
+        let path = path.display();
+        writeln!(out, "A master key was made in {path}: keep a copy of it apart from the data and its backups.")?;
+    }
+    if let FirstStart::Token(token) = first {
+        let token = token.reveal();
+        let server = if *url == DEFAULT_URL { String::new() } else { format!(" --server {url}") };
+        writeln!(out, "\nNobody operates this installation yet. Paste these commands into another terminal; the")?;
+        writeln!(out, "set-up token works once, within 24 hours:\n")?;
+        writeln!(out, "  echo {} | {program} setup --token -{server}", token.as_str())?;
+        writeln!(out, "  {program} projects create acme")?;
+        writeln!(out, "  {program} --project acme users create u_42 --name Ada\n")?;
+    }
     out.flush()
 }
 

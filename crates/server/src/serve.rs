@@ -5,10 +5,12 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use keyholt_core::actor::Source;
+use keyholt_core::entropy::Entropy;
 use keyholt_core::seal::MasterKey;
 use keyholt_core::text::RequestKey;
 use keyholt_store::{Memory, Postgres, Sqlite, Store, StoreError};
@@ -16,7 +18,8 @@ use tokio::task::JoinHandle;
 
 use crate::clock::SystemClock;
 use crate::config::{self, Config, Database, Exposed};
-use crate::door::{Door, DoorSettings};
+use crate::front::{Front, Worker};
+use crate::http;
 use crate::entropy::SystemEntropy;
 use crate::keeper::{Background, FirstStart, Keeper, OpenError, Parts, Refusal};
 use crate::listen::{self, Drained, Handle, Transport};
@@ -33,8 +36,6 @@ pub struct Running {
     keeper: Arc<Keeper>,
     handle: Handle,
     tasks: Vec<JoinHandle<()>>,
-    /// What the start found: a set-up token while there is no operator yet.
-    pub first: FirstStart,
     /// Where the master key was made, if it was made just now.
     pub made_master_key: Option<PathBuf>,
     /// Where clients reach it.
@@ -83,8 +84,8 @@ pub enum StartError {
     },
 }
 
-/// Starts everything. When this returns, requests are answered.
-pub async fn start(config: &Config) -> Result<Running, StartError> {
+/// Starts everything. When this returns, requests are answered; a set-up token comes along while there is no operator.
+pub async fn start(config: &Config) -> Result<(Running, FirstStart), StartError> {
     config.check_exposure()?;
     let transport = match &config.tls {
         None => Transport::Plain,
@@ -125,13 +126,18 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
         None => format!("{}://{address}", if config.tls.is_some() { "https" } else { "http" }),
     };
     let processors = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let settings = DoorSettings::new(config, &url);
+    let trusted: Arc<[_]> = config.trusted_proxies.clone().into();
+    let router = http::router(Arc::clone(&keeper), http::Settings::new(config));
     let door = Arc::clone(&keeper);
-    let handle = listen::listen(listener, &transport, config.workers.on(processors), (&config.limits).into(), move |_| {
-        Door::worker(Arc::clone(&door), settings.clone())
+    let workers = config.workers.on(processors);
+    let handle = listen::listen(listener, &transport, workers, (&config.limits).into(), move |_| {
+        let mut start = [0; 8];
+        SystemEntropy.fill(&mut start);
+        let worker = Rc::new(Worker::new(Arc::clone(&door), router.clone(), Arc::clone(&trusted), start));
+        move |connection| Front::new(Rc::clone(&worker), connection)
     })
     .map_err(listen)?;
-    Ok(Running { keeper, handle, tasks, first, made_master_key, url })
+    Ok((Running { keeper, handle, tasks, made_master_key, url }, first))
 }
 
 impl Running {

@@ -12,8 +12,7 @@ use http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY,
     X_CONTENT_TYPE_OPTIONS,
 };
-use http::request::Parts;
-use http::{Method, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use keyholt_core::id::ProjectId;
 use keyholt_core::scope::Wanted;
@@ -59,8 +58,9 @@ struct Remembered {
 }
 
 /// Whether a request may take the short way, as far as its head tells.
-pub fn is_swift(parts: &Parts) -> bool {
-    parts.method == Method::POST && parts.uri.path() == PATH && parts.uri.query().is_none() && head_is_plain(&parts.headers)
+pub fn is_swift<B>(request: &Request<B>) -> bool {
+    let uri = request.uri();
+    request.method() == Method::POST && uri.path() == PATH && uri.query().is_none() && head_is_plain(request.headers())
 }
 
 fn head_is_plain(headers: &HeaderMap) -> bool {

@@ -1,0 +1,123 @@
+//! What answers the requests of one connection: the short way for verify, the router for everything else.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response};
+use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited};
+use hyper::body::Body as _;
+use ipnet::IpNet;
+use keyholt_api::code::Code;
+use tower::ServiceExt;
+
+use crate::http::{Fail, client_address};
+use crate::keeper::Keeper;
+use crate::listen::{Connection, Refusal, RequestBody, Service};
+use crate::swift::{self, Memo};
+
+/// What all connections of one worker share.
+pub struct Worker {
+    keeper: Arc<Keeper>,
+    router: Router,
+    trusted_proxies: Arc<[IpNet]>,
+    ids: RequestIds,
+}
+
+impl Worker {
+    /// A worker's share of the house. `start` tells this process's request ids from any other's.
+    pub fn new(keeper: Arc<Keeper>, router: Router, trusted_proxies: Arc<[IpNet]>, start: [u8; 8]) -> Self {
+        Self { keeper, router, trusted_proxies, ids: RequestIds::new(start) }
+    }
+}
+
+/// One connection.
+pub struct Front {
+    worker: Rc<Worker>,
+    connection: Connection,
+    memo: Memo,
+}
+
+impl Front {
+    /// The service of a connection.
+    pub fn new(worker: Rc<Worker>, connection: Connection) -> Self {
+        Self { worker, connection, memo: Memo::default() }
+    }
+
+    async fn swift(&self, request: Request<RequestBody>) -> Response<Either<Full<Bytes>, Body>> {
+        let (parts, body) = request.into_parts();
+        let body = match whole(body).await {
+            Ok(body) => body,
+            Err(body) => return self.routed(Request::from_parts(parts, body)).await,
+        };
+        let address = client_address(self.connection.peer.ip(), &parts.headers, &self.worker.trusted_proxies);
+        match swift::answer(&self.worker.keeper, &self.memo, &parts.headers, Some(address), &body) {
+            Some(answer) => swift::response(answer, self.worker.ids.next()).map(Either::Left),
+            None => self.routed(Request::from_parts(parts, Body::from(body))).await,
+        }
+    }
+
+    async fn routed(&self, mut request: Request<Body>) -> Response<Either<Full<Bytes>, Body>> {
+        request.extensions_mut().insert(ConnectInfo(self.connection.peer));
+        let answered = self.worker.router.clone().oneshot(request).await;
+        answered.unwrap_or_else(|never| match never {}).map(Either::Right)
+    }
+}
+
+impl Service for Front {
+    type Body = Either<Full<Bytes>, Body>;
+
+    async fn answer(&self, request: Request<RequestBody>) -> Response<Self::Body> {
+        let small = request.body().size_hint().exact().is_some_and(|bytes| bytes <= swift::BODY_BYTES_MAX as u64);
+        if small && swift::is_swift(&request) {
+            return self.swift(request).await;
+        }
+        self.routed(request.map(Body::new)).await
+    }
+
+    fn refuse(&self, refusal: Refusal) -> Response<Self::Body> {
+        let code = match refusal {
+            Refusal::BareLineFeed | Refusal::AmbiguousLength | Refusal::Host | Refusal::Target => Code::MalformedRequest,
+            Refusal::TransferCoding => Code::TransferCoding,
+            Refusal::TargetTooLong => Code::UriTooLong,
+            Refusal::Panicked => Code::Internal,
+        };
+        let id = self.worker.ids.next();
+        Fail::saying(code, refusal.to_string()).problem(id.to_str().unwrap_or_default()).map(Either::Right)
+    }
+}
+
+/// The whole of a small body, or what is left of it where it is broken: the long way says what is wrong.
+async fn whole(body: RequestBody) -> Result<Bytes, Body> {
+    match Limited::new(body, swift::BODY_BYTES_MAX).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(Body::empty()),
+        Err(error) => Err(Body::from_stream(futures_util::stream::once(async { Err::<Bytes, _>(error) }))),
+    }
+}
+
+/// Request ids that cost no randomness: where this process began, and a count.
+struct RequestIds {
+    start: String,
+    count: Cell<u64>,
+}
+
+impl RequestIds {
+    fn new(start: [u8; 8]) -> Self {
+        Self { start: format!("{:016x}", u64::from_be_bytes(start)), count: Cell::new(0) }
+    }
+
+    fn next(&self) -> HeaderValue {
+        let count = self.count.get();
+        self.count.set(count.wrapping_add(1));
+        let mut text = Vec::with_capacity(33);
+        text.extend_from_slice(self.start.as_bytes());
+        text.push(b'-');
+        text.extend((0..16).rev().map(|place| b"0123456789abcdef"[(count >> (place * 4) & 15) as usize]));
+        HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("-"))
+    }
+}
