@@ -2,10 +2,25 @@
 //!
 //! One trait, three stores: memory is the reference meaning, SQLite and PostgreSQL must agree with it.
 
+mod columns;
+#[cfg(any(test, feature = "contract"))]
+pub mod contract;
+mod dump;
+#[cfg(any(test, feature = "contract"))]
+mod faulty;
+mod memory;
 mod query;
+mod sqlite;
+pub mod words;
 mod write;
 
+pub use columns::{Hex32, KeyColumns};
+pub use dump::{DUMP_FORMAT, DumpLine};
+#[cfg(any(test, feature = "contract"))]
+pub use faulty::{Fault, Faulty};
+pub use memory::Memory;
 pub use query::{After, EventQuery, KeyQuery, Limit, Owners, Page, RecordQuery, Refused, StateFilter};
+pub use sqlite::Sqlite;
 pub use write::{BrokenSeal, Row, StoredRecord, Write};
 
 use std::time::Duration;
@@ -18,7 +33,7 @@ use keyholt_core::id::{KeyId, ProjectId};
 use keyholt_core::key::{Key, KeyRow};
 use keyholt_core::seal::Seal;
 use keyholt_core::text::RequestKey;
-use keyholt_core::time::Moment;
+use keyholt_core::time::{Moment, Span};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use uuid::Uuid;
@@ -31,13 +46,17 @@ pub trait Store: Send + Sync + 'static {
     /// Writes commits in one transaction: all of them, with their audit events, or none.
     ///
     /// Returns the number of each commit's event; numbers grow without gaps in the order in which commits become visible.
-    /// When this returns, the commits survive a power loss.
+    /// When this returns, the commits survive a power loss. The first thing that stands against a commit is named; it is
+    /// looked for in this order: the repeated request (or the repeat would be told of its own effect), each change in turn,
+    /// the guard. A digest may stand in one place only; a replacement in another project than the record's is stale.
+    ///
+    /// Whoever stops waiting does not know whether it was written: that is [`CommitError::Uncertain`] for them.
     async fn commit(&self, writes: Vec<Write>) -> Result<Vec<EventNumber>, CommitError>;
 
     /// Reads everything that judging needs, as of one instant, and tells the number of the last commit in it.
     ///
     /// Records come before the records that refer to them, in the order of [`Noun::ALL`]; keys come last.
-    async fn load(&self, each: &mut (dyn FnMut(Loaded<'_>) + Send)) -> Result<EventNumber, StoreError>;
+    async fn load(&self, each: &mut (dyn for<'a> FnMut(Loaded<'a>) + Send)) -> Result<EventNumber, StoreError>;
 
     /// The commits after a number, oldest first: what other nodes follow.
     async fn feed(&self, after: EventNumber, limit: Limit) -> Result<Vec<FeedEntry>, StoreError>;
@@ -73,7 +92,9 @@ pub trait Store: Send + Sync + 'static {
     /// What is remembered of a repeated request.
     async fn replay(&self, actor: KeyId, request: &RequestKey) -> Result<Option<Replay>, StoreError>;
 
-    /// Adds usage that was gathered in memory.
+    /// Adds usage that was gathered in memory, in one transaction. Usage of a key that is gone is dropped.
+    ///
+    /// Of several uses of a key at the same instant, the last one given is the most recent.
     async fn note_usage(&self, usage: &[UsageDelta]) -> Result<(), StoreError>;
 
     /// A key's usage in the hours from `from` up to but not including `to`; at most a year of hours.
@@ -82,11 +103,23 @@ pub trait Store: Send + Sync + 'static {
     /// The most recent use of each of these keys, as far as they were used.
     async fn last_uses(&self, keys: &[KeyId]) -> Result<Vec<(KeyId, LastUse)>, StoreError>;
 
-    /// Forgets repeated requests and hours of usage that are older than this.
+    /// Forgets repeated requests made before this instant, and hours of usage that are [`USAGE_KEPT`] older still.
     async fn forget_before(&self, moment: Moment) -> Result<(), StoreError>;
 
     /// Binds the store to a master key at first use, and tells whether it is bound to this one.
     async fn bind(&self, master_check: [u8; 32]) -> Result<Binding, StoreError>;
+
+    /// Reads everything as of one instant, for a backup, and tells the number of the last commit in it.
+    ///
+    /// Lines come in the order of [`DumpLine`]; repeated requests are not in it, they are forgotten within a day anyway.
+    async fn dump(&self, each: &mut (dyn FnMut(DumpLine) + Send)) -> Result<EventNumber, StoreError>;
+
+    /// Writes the next lines of a dump, each call in one transaction.
+    ///
+    /// [`DumpLine::Begin`] demands a store in which nothing was ever written ([`StoreError::NotEmpty`]). Until
+    /// [`DumpLine::End`] is written, and agrees in number with what came, [`Store::bind`] answers
+    /// [`StoreError::HalfFilled`], so that nobody starts on a part of a backup.
+    async fn fill(&self, lines: Vec<DumpLine>) -> Result<(), StoreError>;
 
     /// Whether other processes may write to the same data.
     fn sharing(&self) -> Sharing;
@@ -203,6 +236,11 @@ impl UseOutcome {
         Self::ALL.into_iter().find(|outcome| outcome.as_str() == word)
     }
 
+    /// Whether the key opened the door: only then it counts as used.
+    pub const fn is_granted(self) -> bool {
+        matches!(self, Self::Granted | Self::GrantedRetiring)
+    }
+
     /// How a denial is counted; `None` for one that belongs to no key.
     pub const fn of_denial(code: DenialCode) -> Option<Self> {
         match code {
@@ -317,7 +355,21 @@ pub enum StoreError {
     /// Another process uses it.
     #[error("the store is in use by another process")]
     InUse,
+    /// A dump can only be read into an empty store.
+    #[error("the store is not empty: a backup is restored into an empty one")]
+    NotEmpty,
+    /// A dump was read in part only.
+    #[error("the store holds a part of a backup: remove it and restore again")]
+    HalfFilled,
 }
 
 /// How long a store may take to answer before it counts as unavailable.
+///
+/// Callers wait this long and no longer; a store has no clock of its own.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long hours of usage are kept: a leap year.
+pub const USAGE_KEPT: Span = Span::days(366);
+
+/// The most hours that one question about usage spans.
+pub const USAGE_HOURS_MAX: i64 = 366 * 24;

@@ -68,8 +68,8 @@ pub struct KeyQuery {
     pub scope: Option<Scope>,
     /// With this tag.
     pub tag: Option<Tag>,
-    /// With these words in name or description; the last may be the beginning of a word. Words are runs of letters and
-    /// digits, compared without regard to case.
+    /// With these words in name or description; the last may be the beginning of a word. [`crate::words`] tells what a
+    /// word is. A text without a word finds nothing.
     pub text: Option<String>,
     /// Neither used nor made since this instant.
     pub unused_since: Option<Moment>,

@@ -6,6 +6,8 @@ use keyholt_core::id::ProjectId;
 use keyholt_core::seal::{Seal, Sealer};
 use uuid::Uuid;
 
+use crate::Touched;
+
 /// A commit whose rows are sealed, ready to be written.
 #[derive(Clone, Debug)]
 pub struct Write {
@@ -47,6 +49,18 @@ impl Write {
     /// Each change with the row to write for it.
     pub fn rows(&self) -> impl Iterator<Item = (&Change, &Row)> {
         self.commit.changes().iter().zip(&self.rows)
+    }
+
+    /// The records that the commit makes, replaces or removes.
+    pub fn touched(&self) -> Vec<Touched> {
+        let records = self.commit.changes().iter().map(Change::record);
+        records
+            .map(|record| Touched {
+                project: record.project(),
+                noun: record.noun(),
+                id: record.id(),
+            })
+            .collect()
     }
 }
 

@@ -1,0 +1,158 @@
+//! Reads everything that judging needs: a reader thread fills batches, the caller empties them.
+
+use keyholt_core::audit::Noun;
+use keyholt_core::commit::Revision;
+use keyholt_core::id::{KeyId, ProjectId};
+use keyholt_core::key::{KeyRow, Kind};
+use keyholt_core::owner::Owner;
+use keyholt_core::seal::Seal;
+use keyholt_core::secret::Digest;
+use rusqlite::Connection;
+use tokio::sync::mpsc;
+
+use super::apply::Tip;
+use super::reader::Readers;
+use super::row::{self, RECORD};
+use crate::{EventNumber, Loaded, StoreError, StoredRecord};
+
+/// Keys in one batch.
+const BATCH: usize = 4096;
+/// Most batches on their way: one is filled while another is emptied.
+const BATCHES_MAX: usize = 4;
+
+enum Batch {
+    Records(Vec<StoredRecord>),
+    Keys(Keys),
+    End(Result<EventNumber, StoreError>),
+}
+
+/// Many keys with their texts in one string, so that no key needs an allocation of its own.
+#[derive(Default)]
+struct Keys {
+    texts: String,
+    keys: Vec<Packed>,
+}
+
+/// A key whose three texts end at these places of the batch's string; each starts where the one before ends.
+struct Packed {
+    id: KeyId,
+    project: ProjectId,
+    owner: Owner,
+    kind: Kind,
+    ends: [usize; 3],
+    expires_at: Option<i64>,
+    state_at: i64,
+    current: Digest,
+    retiring: Option<Digest>,
+    retiring_until: Option<i64>,
+    revision: Revision,
+    seal: Seal,
+}
+
+pub(super) async fn load(
+    readers: &Readers,
+    each: &mut (dyn FnMut(Loaded<'_>) + Send),
+) -> Result<EventNumber, StoreError> {
+    let (sender, mut batches) = mpsc::channel(BATCHES_MAX);
+    readers
+        .send(Box::new(move |connection| {
+            let end = read(connection, &sender);
+            // Whoever stopped listening does not want the end either.
+            drop(sender.blocking_send(Batch::End(end)));
+        }))
+        .await?;
+    while let Some(batch) = batches.recv().await {
+        match batch {
+            Batch::Records(records) => records.into_iter().for_each(|record| each(Loaded::Record(record))),
+            Batch::Keys(keys) => keys.lend(each),
+            Batch::End(end) => return end,
+        }
+    }
+    Err(StoreError::Unavailable("the reader went away".to_owned()))
+}
+
+fn read(connection: &Connection, to: &mpsc::Sender<Batch>) -> Result<EventNumber, StoreError> {
+    let send = |batch| {
+        to.blocking_send(batch)
+            .map_err(|_| StoreError::Unavailable("nobody listens".to_owned()))
+    };
+    let instant = connection.unchecked_transaction()?;
+    let tip = Tip::read(&instant)?.number();
+    for noun in Noun::ALL {
+        let sql = format!("SELECT {RECORD} FROM records WHERE noun = ?1 ORDER BY project, id");
+        let mut statement = instant.prepare_cached(&sql)?;
+        let mut rows = statement.query([noun.as_str()])?;
+        let mut records = Vec::new();
+        while let Some(found) = rows.next()? {
+            records.push(row::record(found)?);
+            if records.len() == BATCH {
+                send(Batch::Records(std::mem::take(&mut records)))?;
+            }
+        }
+        send(Batch::Records(records))?;
+    }
+    let mut statement = instant.prepare_cached(
+        "SELECT id, project, owner_kind, owner, kind, access, bounds, state, expires_at, state_at, current, retiring, \
+         retiring_until, revision, seal FROM keys",
+    )?;
+    let mut rows = statement.query([])?;
+    let mut keys = Keys::default();
+    while let Some(found) = rows.next()? {
+        keys.push(found)?;
+        if keys.keys.len() == BATCH {
+            send(Batch::Keys(std::mem::take(&mut keys)))?;
+        }
+    }
+    send(Batch::Keys(keys))?;
+    Ok(tip)
+}
+
+impl Keys {
+    fn push(&mut self, row: &rusqlite::Row<'_>) -> rusqlite::Result<()> {
+        let mut ends = [0; 3];
+        for (end, column) in ends.iter_mut().zip([5, 6, 7]) {
+            self.texts.push_str(row.get_ref(column)?.as_str()?);
+            *end = self.texts.len();
+        }
+        self.keys.push(Packed {
+            id: KeyId::from_uuid(row.get(0)?),
+            project: ProjectId::from_uuid(row.get(1)?),
+            owner: row::owner(row, 2)?,
+            kind: row::kind(row, 4)?,
+            ends,
+            expires_at: row.get(8)?,
+            state_at: row.get(9)?,
+            current: Digest::from_bytes(row.get(10)?),
+            retiring: row.get::<_, Option<[u8; 32]>>(11)?.map(Digest::from_bytes),
+            retiring_until: row.get(12)?,
+            revision: Revision::from_number(row.get(13)?),
+            seal: Seal::from_bytes(row.get(14)?),
+        });
+        Ok(())
+    }
+
+    fn lend(&self, each: &mut (dyn FnMut(Loaded<'_>) + Send)) {
+        let mut start = 0;
+        let text = |from: usize, to: usize| self.texts.get(from..to).unwrap_or_default();
+        for key in &self.keys {
+            let [access, bounds, state] = key.ends;
+            let row = KeyRow {
+                id: key.id,
+                project: key.project,
+                owner: key.owner,
+                kind: key.kind,
+                access: text(start, access),
+                bounds: text(access, bounds),
+                expires_at: key.expires_at,
+                state: text(bounds, state),
+                state_at: key.state_at,
+                current: key.current,
+                retiring: key.retiring,
+                retiring_until: key.retiring_until,
+                revision: key.revision,
+            };
+            each(Loaded::Key(row, key.seal));
+            start = state;
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! The writer thread: takes what waits, writes it in one transaction, and answers when that is durable.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+
+use super::error::{Failure, Refusal};
+use super::prepare::Prepared;
+use super::reader::closed;
+use super::{Place, Role, apply};
+use crate::{CommitError, EventNumber, StoreError, Write};
+
+/// Most requests in one transaction.
+const GROUP_MAX: usize = 256;
+/// Most jobs that wait; those who bring more wait to bring them.
+const WAITING_MAX: usize = 1024;
+/// After so many groups in a row, work that is not urgent gets a turn even while commits wait.
+const PATIENCE: u32 = 64;
+
+type Numbers = Result<Vec<EventNumber>, CommitError>;
+/// Tells whether the connection is still good.
+type Errand = Box<dyn FnOnce(Result<&mut Connection, StoreError>) -> Health + Send>;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Health {
+    Good,
+    Doubtful,
+}
+
+enum Job {
+    /// Commits that somebody waits for.
+    Commit(Vec<Prepared>, oneshot::Sender<Numbers>),
+    /// Anything else that writes, in a transaction of its own.
+    Errand(Errand),
+}
+
+/// The way to the writer thread.
+#[derive(Debug)]
+pub(super) struct Writer {
+    jobs: Mutex<Option<mpsc::Sender<Job>>>,
+}
+
+impl std::fmt::Debug for Job {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Job(…)")
+    }
+}
+
+impl Writer {
+    pub(super) fn start(
+        place: Arc<Place>,
+        connection: Connection,
+        threads: &mut Vec<JoinHandle<()>>,
+    ) -> Result<Self, StoreError> {
+        let (sender, jobs) = mpsc::channel(WAITING_MAX);
+        let mut desk = Desk {
+            jobs,
+            connection: Some(connection),
+            later: VecDeque::new(),
+            place,
+        };
+        let thread = std::thread::Builder::new().name("sqlite-write".to_owned());
+        let spawned = thread.spawn(move || desk.work());
+        threads.push(spawned.map_err(|error| StoreError::Unavailable(error.to_string()))?);
+        Ok(Self {
+            jobs: Mutex::new(Some(sender)),
+        })
+    }
+
+    /// Writes commits and waits until they are durable.
+    pub(super) async fn commit(&self, writes: Vec<Write>) -> Numbers {
+        // Texts are made here, in the caller's time: the one writer has better things to do.
+        let prepared = writes.iter().map(Prepared::new).collect::<Result<_, StoreError>>()?;
+        let (answer, answered) = oneshot::channel();
+        self.send(Job::Commit(prepared, answer)).await?;
+        answered.await.unwrap_or_else(|_| Err(CommitError::Uncertain(closed())))
+    }
+
+    /// Does something with the writer's connection when no commit waits.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        errand: impl FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        let errand: Errand = Box::new(move |connection| {
+            let done = connection.and_then(errand);
+            let health = if matches!(done, Err(StoreError::Unavailable(_))) {
+                Health::Doubtful
+            } else {
+                Health::Good
+            };
+            drop(answer.send(done));
+            health
+        });
+        self.send(Job::Errand(errand)).await?;
+        answered.await.unwrap_or_else(|_| Err(closed()))
+    }
+
+    /// Waits until all that was brought before is written.
+    pub(super) async fn finish(&self) {
+        drop(self.run(|_| Ok(())).await);
+    }
+
+    /// Takes no more jobs; the thread ends when it has done those that wait.
+    pub(super) fn close(&self) {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    async fn send(&self, job: Job) -> Result<(), StoreError> {
+        let sender = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        sender.ok_or_else(closed)?.send(job).await.map_err(|_| closed())
+    }
+}
+
+/// What the writer thread has before it. The connection goes before the place, and with that the lock on the file.
+struct Desk {
+    jobs: mpsc::Receiver<Job>,
+    later: VecDeque<Errand>,
+    /// None after the disk failed, until it could be opened again.
+    connection: Option<Connection>,
+    place: Arc<Place>,
+}
+
+impl Desk {
+    fn work(&mut self) {
+        let mut groups_in_a_row = 0;
+        loop {
+            let group = self.gather();
+            let idle = group.is_empty() || self.jobs.is_empty();
+            if !group.is_empty() {
+                self.commit(group);
+                groups_in_a_row += 1;
+            }
+            if (idle || groups_in_a_row > PATIENCE)
+                && let Some(errand) = self.later.pop_front()
+            {
+                if errand(self.connection()) == Health::Doubtful {
+                    self.connection = None;
+                }
+                groups_in_a_row = 0;
+            } else if self.jobs.is_closed() && self.jobs.is_empty() && self.later.is_empty() {
+                return;
+            }
+        }
+    }
+
+    /// The commits that wait now; waits for a job only where there is nothing else to do.
+    fn gather(&mut self) -> Vec<(Vec<Prepared>, oneshot::Sender<Numbers>)> {
+        let mut group = Vec::new();
+        let mut next = if self.later.is_empty() {
+            self.jobs.blocking_recv()
+        } else {
+            self.jobs.try_recv().ok()
+        };
+        while let Some(job) = next {
+            match job {
+                Job::Commit(writes, answer) => group.push((writes, answer)),
+                Job::Errand(errand) => self.later.push_back(errand),
+            }
+            if group.len() >= GROUP_MAX || self.later.len() >= WAITING_MAX {
+                break;
+            }
+            next = self.jobs.try_recv().ok();
+        }
+        group
+    }
+
+    fn commit(&mut self, group: Vec<(Vec<Prepared>, oneshot::Sender<Numbers>)>) {
+        let (requests, answers): (Vec<_>, Vec<_>) = group.into_iter().unzip();
+        for (answer, numbers) in answers.into_iter().zip(self.write(&requests)) {
+            // Who went away meanwhile is told by the record itself.
+            drop(answer.send(numbers));
+        }
+    }
+
+    /// The answer to each request.
+    fn write(&mut self, requests: &[Vec<Prepared>]) -> Vec<Numbers> {
+        match self.transaction(requests) {
+            Ok(answers) => answers,
+            // One at a time: a small revocation may find room where a group did not.
+            Err(Failure::Full | Failure::NotWritten(_)) if requests.len() > 1 => {
+                requests.chunks(1).flat_map(|alone| self.write(alone)).collect()
+            }
+            Err(failure) => requests.iter().map(|_| Err(failure.told())).collect(),
+        }
+    }
+
+    /// Writes all requests in one transaction, each behind a savepoint so that a conflict of one is its own affair.
+    fn transaction(&mut self, requests: &[Vec<Prepared>]) -> Result<Vec<Numbers>, Failure> {
+        let connection = self
+            .connection()
+            .map_err(|error| Failure::NotWritten(error.to_string()))?;
+        let answers = write_all(connection, requests).and_then(|answers| {
+            connection
+                .execute_batch("COMMIT")
+                .map_err(|error| Failure::of_commit(&error))?;
+            Ok(answers)
+        });
+        if let Err(failure) = &answers {
+            tracing::error!(?failure, "a transaction was not written");
+            // Where SQLite rolled back by itself there is nothing left to roll back.
+            let rolled_back = connection.is_autocommit() || connection.execute_batch("ROLLBACK").is_ok();
+            if !rolled_back || matches!(failure, Failure::Uncertain(_)) {
+                self.connection = None;
+            }
+        }
+        answers
+    }
+
+    /// The connection; after the disk failed, a new one.
+    fn connection(&mut self) -> Result<&mut Connection, StoreError> {
+        let connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => reopen(&self.place)?,
+        };
+        Ok(self.connection.insert(connection))
+    }
+}
+
+/// Opens the file again after the disk failed.
+///
+/// The system forgets a failed write after it told of it once. What the log still shows is therefore copied into the
+/// database and made durable there, before anything is acknowledged that rests on it.
+fn reopen(place: &Place) -> Result<Connection, StoreError> {
+    let connection = place.connect(Role::Writer)?;
+    let busy: i64 = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    if busy == 0 {
+        tracing::warn!("opened the database again after a failure of the disk");
+        Ok(connection)
+    } else {
+        Err(StoreError::Unavailable(
+            "readers are in the way of recovering from a failure of the disk".to_owned(),
+        ))
+    }
+}
+
+fn write_all(connection: &Connection, requests: &[Vec<Prepared>]) -> Result<Vec<Numbers>, Failure> {
+    let before = |error: rusqlite::Error| Failure::before_commit(&error);
+    let run = |sql| {
+        connection
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.execute([]))
+            .map_err(before)
+    };
+    run("BEGIN IMMEDIATE")?;
+    let mut tip = apply::Tip::read(connection).map_err(before)?;
+    let mut answers = Vec::with_capacity(requests.len());
+    for request in requests {
+        run("SAVEPOINT request")?;
+        let before_it = tip;
+        match request
+            .iter()
+            .map(|write| apply::write(connection, write, &mut tip))
+            .collect::<Result<_, Refusal>>()
+        {
+            Ok(numbers) => answers.push(Ok(numbers)),
+            Err(Refusal::Conflict(error)) => {
+                run("ROLLBACK TO request")?;
+                tip = before_it;
+                answers.push(Err(error));
+            }
+            Err(Refusal::Engine(error)) => return Err(before(error)),
+        }
+        run("RELEASE request")?;
+    }
+    Ok(answers)
+}
