@@ -9,6 +9,7 @@ mod dump;
 #[cfg(any(test, feature = "contract"))]
 mod faulty;
 mod memory;
+mod postgres;
 mod query;
 mod sqlite;
 pub mod words;
@@ -19,6 +20,7 @@ pub use dump::{DUMP_FORMAT, DumpLine};
 #[cfg(any(test, feature = "contract"))]
 pub use faulty::{Fault, Faulty};
 pub use memory::Memory;
+pub use postgres::Postgres;
 pub use query::{After, EventQuery, KeyQuery, Limit, Owners, Page, RecordQuery, Refused, StateFilter};
 pub use sqlite::Sqlite;
 pub use write::{BrokenSeal, Row, StoredRecord, Write};
