@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod config;
 pub mod entropy;
+pub mod http;
 pub mod keeper;
 pub mod keyring;
 pub mod listen;
