@@ -48,20 +48,24 @@ pub async fn envelope(State(door): State<Door>, mut request: Request, next: Next
             response.headers_mut().insert(ALLOW, allow);
         }
     }
-    let headers = response.headers_mut();
+    mark(response.headers_mut(), id.as_str());
+    response
+}
+
+/// What every answer carries: nobody keeps it, guesses its type, or is told whence its links were followed.
+pub(super) fn mark(headers: &mut HeaderMap, request_id: &str) {
     headers
         .entry(CACHE_CONTROL)
         .or_insert(HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    if let Ok(id) = HeaderValue::from_str(id.as_str()) {
+    if let Ok(id) = HeaderValue::from_str(request_id) {
         headers.insert(REQUEST_ID, id);
     }
-    response
 }
 
 /// The caller's own id for the request if it is a good one, else a fresh one.
-pub fn request_id(door: &Door, headers: &HeaderMap) -> RequestKey {
+fn request_id(door: &Door, headers: &HeaderMap) -> RequestKey {
     let mut values = headers.get_all(REQUEST_ID).iter();
     let given = values
         .next()

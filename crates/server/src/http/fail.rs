@@ -14,6 +14,7 @@ use keyholt_core::pause::PauseError;
 use keyholt_core::project::PolicyBreach;
 use keyholt_core::rotate::RotateError;
 
+use super::envelope::mark;
 use crate::keeper::{Refusal, Unauthenticated};
 
 /// How long to wait before asking again when this node cannot answer.
@@ -93,6 +94,7 @@ impl Fail {
         ) {
             headers.insert(RETRY_AFTER, RETRY_SECONDS);
         }
+        mark(headers, request_id);
         response
     }
 

@@ -51,14 +51,13 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub use client_address::client_address;
-pub use credential::presented;
-pub use envelope::request_id;
 pub use fail::Fail;
 pub use openapi::{document, document_json};
 pub use operations::{Needs, Operation, operations};
 pub use verify::{inadmissible, verdict};
 
 use self::parameters::Parameters;
+use crate::config::Config;
 use crate::keeper::Keeper;
 
 /// How often a change that is based on what was read is tried again when somebody else got in front.
@@ -66,22 +65,25 @@ const TRIES: usize = 5;
 
 /// What every handler needs.
 #[derive(Clone)]
-pub struct Door {
+pub(crate) struct Door {
     keeper: Arc<Keeper>,
     trusted_proxies: Arc<[IpNet]>,
     openapi: Bytes,
     parameters: Arc<Parameters>,
 }
 
-impl Door {
-    /// A door to this keeper, believing these proxies about where requests come from.
-    pub fn new(keeper: Arc<Keeper>, trusted_proxies: Vec<IpNet>) -> Self {
-        let document = document();
+/// What the operator decides about the door.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// The proxies that are believed about where requests come from.
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+impl Settings {
+    /// The settings of a configuration.
+    pub fn new(config: &Config) -> Self {
         Self {
-            keeper,
-            trusted_proxies: trusted_proxies.into(),
-            openapi: document_json(&document).into(),
-            parameters: Arc::new(Parameters::of(&document)),
+            trusted_proxies: config.trusted_proxies.clone(),
         }
     }
 }
@@ -89,7 +91,14 @@ impl Door {
 /// The whole native API with its documentation pages.
 ///
 /// The peer's address is taken from the request extension `axum::extract::ConnectInfo<SocketAddr>`.
-pub fn router(door: Door) -> Router {
+pub fn router(keeper: Arc<Keeper>, settings: Settings) -> Router {
+    let document = document();
+    let door = Door {
+        keeper,
+        trusted_proxies: settings.trusted_proxies.into(),
+        openapi: document_json(&document).into(),
+        parameters: Arc::new(Parameters::of(&document)),
+    };
     let (router, _) = routes().split_for_parts();
     router
         .route_layer(from_fn_with_state(door.clone(), parameters::known))
