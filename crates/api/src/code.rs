@@ -82,21 +82,27 @@ catalogue! {
     InvalidCredential = "invalid_credential", 401, "Invalid credential",
         "The credential is not accepted. A stranger is not told why.",
         "Check that the key is whole and still works; whoever manages it can see its state.";
-    InvalidSetupToken = "invalid_setup_token", 401, "Invalid set-up token",
-        "The set-up token is wrong, used or too old, or the set-up is done; which of them is not said.",
-        "Use the token that the server printed last. Once an operator exists there is no other way in.";
-    MissingScope = "missing_scope", 403, "Missing scope",
+    SetupTokenInvalid = "setup_token_invalid", 401, "Set-up token not valid",
+        "The set-up token is wrong or too old; which of them is not said.",
+        "Use the token that the server printed at its last start.";
+    InsufficientScope = "insufficient_scope", 403, "Insufficient scope",
         "The caller's key lacks the scope that this needs.",
         "Use a key with the scope, or ask for the owner's role to be widened.";
     BeyondOwnRights = "beyond_own_rights", 403, "Beyond own rights",
         "Nobody can give, prolong or rotate into more than they have themselves.",
         "Ask for less, or use a key that may do all that is to be handed on.";
+    AddressNotAllowed = "address_not_allowed", 403, "Address not allowed",
+        "The caller's key is good, but bound to networks that the request did not come from.",
+        "Call from an allowed network; behind a proxy, the operator names it in `trusted_proxies`.";
     NotFound = "not_found", 404, "Not found",
         "There is no such thing in the reach of the caller's key. Another project's things look exactly like this.",
         "Check the id or handle, and that the key belongs to the right project.";
     NoSuchRoute = "no_such_route", 404, "No such route",
         "No operation has this path. Paths are compared as they are; nothing is normalised.",
         "See `/openapi.json` for the paths that exist.";
+    SetupComplete = "setup_complete", 404, "Set-up complete",
+        "An operator exists, and the set-up is over for good.",
+        "Ask an operator for a key.";
     MethodNotAllowed = "method_not_allowed", 405, "Method not allowed",
         "The path exists, but not with this method.",
         "Use a method that the `Allow` header names.";
@@ -118,9 +124,6 @@ catalogue! {
     TooManyKeys = "too_many_keys", 409, "Too many keys",
         "The owner has as many keys as the project's policy allows.",
         "Revoke or delete keys that are no longer needed, or have the policy changed.";
-    TooManyRecords = "too_many_records", 409, "Too many records",
-        "The project has as many of these as it can have.",
-        "Remove some that are no longer needed.";
     KeyRevoked = "key_revoked", 409, "Key revoked",
         "The key is revoked; that is final.",
         "Make a new key.";
@@ -139,15 +142,15 @@ catalogue! {
     SystemProject = "system_project", 409, "Keyholt's own project",
         "Keyholt's own project cannot be suspended.",
         "Suspend the projects that are meant.";
-    RequestInProgress = "request_in_progress", 409, "Request in progress",
-        "A request with the same `Idempotency-Key` is being worked on.",
-        "Wait for its answer, or repeat it a little later.";
     PreconditionFailed = "precondition_failed", 412, "Precondition failed",
         "The thing is no longer at the revision that `If-Match` names; nothing was done.",
         "Read it again and decide anew.";
     BodyTooLarge = "body_too_large", 413, "Body too large",
         "The body is larger than 64 KiB, or 16 MiB for an import.",
         "Send less at once.";
+    UriTooLong = "uri_too_long", 414, "URI too long",
+        "Path and query are longer than 8 KiB.",
+        "Send shorter filters.";
     UnsupportedMediaType = "unsupported_media_type", 415, "Unsupported media type",
         "The body is not declared as `application/json` in UTF-8 without a content encoding.",
         "Send `Content-Type: application/json` and no `Content-Encoding`.";
@@ -187,6 +190,9 @@ catalogue! {
     InvalidMembers = "invalid_members", 422, "Invalid members",
         "A team has at most 1000 members, each once.",
         "Remove members first.";
+    TooManyMatches = "too_many_matches", 422, "Too many matches",
+        "The filter finds more keys than are changed at once.",
+        "Narrow the filter, and repeat the request for each part.";
     RequestKeyReused = "request_key_reused", 422, "Idempotency-Key reused",
         "The `Idempotency-Key` was used for another request.",
         "Use a fresh key for every request that is not a repetition.";
@@ -199,6 +205,12 @@ catalogue! {
     Internal = "internal", 500, "Internal error",
         "Something went wrong inside; it was logged under the request's id.",
         "Repeat the request; if it fails again, tell the operator the request's id.";
+    Tampered = "tampered", 500, "Tampered record",
+        "The stored record is not as Keyholt wrote it: somebody changed the database. An alarm was raised.",
+        "Tell the operator; a key works again only when it is issued anew.";
+    TransferCoding = "transfer_coding", 501, "Transfer coding not supported",
+        "The body has a transfer coding other than `chunked`.",
+        "Send the body plain or chunked.";
     CannotKnow = "cannot_know", 503, "Cannot know",
         "This node's view of the keys is too old to answer truthfully, so it gives no answer.",
         "Ask again after `Retry-After`, or ask another node.";

@@ -6,7 +6,7 @@ use std::fmt;
 use keyholt_core::id::IdError;
 use keyholt_core::key::AllowedError;
 use keyholt_core::scope::ScopeError;
-use keyholt_core::secret::{FingerprintError, PrefixError};
+use keyholt_core::secret::{FingerprintError, PrefixError, holds_secret};
 use keyholt_core::text::TextError;
 use keyholt_core::time::{MomentError, SpanError};
 use serde::{Deserialize, Serialize};
@@ -204,7 +204,7 @@ impl Faults {
     pub fn add(&mut self, field: impl fmt::Display, blame: impl Blame) {
         if self.0.len() < FAULTS_MAX {
             self.0.push(Fault {
-                field: field.to_string().chars().take(FIELD_CHARS_MAX).collect(),
+                field: shown(&field.to_string()),
                 code: blame.code().as_str().into(),
                 detail: blame.detail(),
             });
@@ -292,6 +292,15 @@ impl Faults {
         self.0
             .iter()
             .any(|fault| fault.code == FaultCode::LooksLikeSecret.as_str())
+    }
+}
+
+/// The name of a member as it may be repeated: cut, and left out where a secret was pasted for a name.
+fn shown(field: &str) -> String {
+    if holds_secret(field) {
+        "…".to_owned()
+    } else {
+        field.chars().take(FIELD_CHARS_MAX).collect()
     }
 }
 

@@ -157,6 +157,7 @@ fn word_of(words: &str) -> Reason {
 #[serde(deny_unknown_fields)]
 pub struct RevokeMatching {
     /// Which keys; those revoked already are not counted. At least one filter must be given.
+    #[serde(deserialize_with = "crate::reading::object")]
     pub filter: KeyFilter,
     /// How many keys the caller expects to revoke. Another number revokes nothing.
     pub expect_count: u64,

@@ -22,6 +22,7 @@ pub struct ImportKeys {
     /// Whether only to tell what would happen.
     pub dry_run: bool,
     /// The keys.
+    #[serde(deserialize_with = "crate::reading::objects")]
     #[schema(min_items = 1, max_items = 10000)]
     pub keys: Vec<ImportedKey>,
 }

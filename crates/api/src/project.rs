@@ -8,14 +8,14 @@ use keyholt_core::owner::{OwnerKind, Standing};
 use keyholt_core::project::{CATALOGUE_MAX, Catalogue, GRACE_MAX, KEYS_PER_OWNER_MAX};
 use keyholt_core::scope::Scope;
 use keyholt_core::secret::Prefix;
-use keyholt_core::text::{Cause, Description, Name, Slug};
+use keyholt_core::text::{Description, Name, Slug};
 use keyholt_core::time::{Lifetime, Moment, Span};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::fault::{Blame, FaultCode, Faults, Reason};
 use crate::patch::{Patch, all_or, set};
-use crate::reading::{read_cause, read_roles, too_many};
+use crate::reading::{read_roles, too_many};
 use crate::reference::{Names, Reference};
 
 /// The word for a lifetime without end.
@@ -189,13 +189,13 @@ pub struct AmendProject {
     #[schema(value_type = String, required = false, min_length = 1, max_length = 64)]
     pub name: Patch<String>,
     /// New rules; keys that exist keep the expiry that they have.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "crate::reading::optional_object"
+    )]
     #[schema(nullable = false)]
     pub policy: Option<AmendPolicy>,
-    /// Why, for the audit trail.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(min_length = 1, max_length = 256)]
-    pub cause: Option<String>,
 }
 
 /// Changes to a policy: what is left out stays as it is.
@@ -265,8 +265,6 @@ pub struct ProjectChange {
     pub longest_grace: Option<Span>,
     /// The roles of an owner that is enrolled without naming any; still to be looked up.
     pub default_roles: Option<BTreeSet<Reference>>,
-    /// Why.
-    pub cause: Option<Cause>,
 }
 
 impl AmendProject {
@@ -275,13 +273,11 @@ impl AmendProject {
         let mut faults = Faults::default();
         let slug = set(&mut faults, "slug", self.slug).map(|slug| faults.read("slug", Slug::new(&slug)));
         let name = set(&mut faults, "name", self.name).map(|name| faults.read("name", Name::new(&name)));
-        let cause = read_cause(&mut faults, self.cause.as_deref());
         let policy = faults.nest("policy", self.policy.unwrap_or_default().read());
         faults.finish(|| {
             Some(ProjectChange {
                 slug: all_or(slug)?,
                 name: all_or(name)?,
-                cause: cause?,
                 ..policy?
             })
         })

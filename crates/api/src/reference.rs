@@ -1,5 +1,6 @@
 //! References: how a request names a thing, by its id or by the handle that people use.
 
+use std::fmt;
 use std::str::FromStr;
 
 use keyholt_core::id::{RoleId, looks_like_id};
@@ -35,6 +36,15 @@ impl FromStr for Reference {
             ));
         }
         Ok(Self::Handle(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Id(id) => id.hyphenated().fmt(f),
+            Self::Handle(handle) => f.write_str(handle),
+        }
     }
 }
 

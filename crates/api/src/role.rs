@@ -2,14 +2,14 @@
 
 use keyholt_core::id::RoleId;
 use keyholt_core::scope::{Scope, ScopeSet};
-use keyholt_core::text::{Cause, Description, Slug};
+use keyholt_core::text::{Description, Slug};
 use keyholt_core::time::Moment;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::fault::Faults;
 use crate::patch::{Patch, all_or, clearable, set};
-use crate::reading::{read_cause, read_scopes};
+use crate::reading::read_scopes;
 
 /// A role as it is shown.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
@@ -117,10 +117,6 @@ pub struct AmendRole {
     #[serde(default, skip_serializing_if = "Patch::is_keep")]
     #[schema(value_type = Vec<String>, required = false, max_items = 256)]
     pub scopes: Patch<Vec<String>>,
-    /// Why, for the audit trail.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(min_length = 1, max_length = 256)]
-    pub cause: Option<String>,
 }
 
 /// Changes to a role that were read: `None` keeps what was.
@@ -132,8 +128,6 @@ pub struct RoleChange {
     pub description: Option<Description>,
     /// New scopes.
     pub scopes: Option<ScopeSet>,
-    /// Why.
-    pub cause: Option<Cause>,
 }
 
 impl AmendRole {
@@ -143,13 +137,11 @@ impl AmendRole {
         let name = set(&mut faults, "name", self.name).map(|name| faults.read("name", Slug::new(&name)));
         let description = clearable(self.description).map(|text| faults.read("description", Description::new(&text)));
         let scopes = set(&mut faults, "scopes", self.scopes).map(|scopes| read_scopes(&mut faults, "scopes", &scopes));
-        let cause = read_cause(&mut faults, self.cause.as_deref());
         faults.finish(|| {
             Some(RoleChange {
                 name: all_or(name)?,
                 description: all_or(description)?,
                 scopes: all_or(scopes)?,
-                cause: cause?,
             })
         })
     }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use keyholt_core::time::Moment;
+use keyholt_core::time::{Moment, Span};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -10,8 +10,8 @@ use crate::fault::{FaultCode, Faults, Reason};
 
 /// Most hours in one answer: a year.
 pub const USAGE_HOURS_MAX: i64 = 8_784;
-/// The hours of a question that does not say: a week.
-pub const USAGE_HOURS_DEFAULT: i64 = 168;
+/// What a question that does not say is about.
+pub const USAGE_DEFAULT: Span = Span::days(7);
 
 /// Which hours are wanted.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema, IntoParams)]
@@ -29,25 +29,24 @@ pub struct UsageRequest {
 }
 
 impl UsageRequest {
-    /// The first hour, and the hour after the last, counted since 1970.
-    pub fn read(&self, now: Moment) -> Result<(i64, i64), Faults> {
+    /// An instant in the first hour, and one in the last.
+    pub fn read(&self, now: Moment) -> Result<(Moment, Moment), Faults> {
         let mut faults = Faults::default();
         let to = match &self.to {
             None => Some(now),
             Some(text) => faults.read("to", text.parse::<Moment>()),
         };
         let from = match &self.from {
-            None => to.map(|to| to.hour().saturating_add(1 - USAGE_HOURS_DEFAULT)),
-            Some(text) => faults.read("from", text.parse::<Moment>()).map(Moment::hour),
+            None => to.map(|to| to.minus(USAGE_DEFAULT)),
+            Some(text) => faults.read("from", text.parse::<Moment>()),
         };
-        let end = to.map(|to| to.hour().saturating_add(1));
-        if let (Some(from), Some(end)) = (from, end)
-            && !(1..=USAGE_HOURS_MAX).contains(&end.saturating_sub(from))
+        if let (Some(from), Some(to)) = (from, to)
+            && !(0..USAGE_HOURS_MAX).contains(&to.hour().saturating_sub(from.hour()))
         {
             let reason = format!("must be before `to`, and at most {USAGE_HOURS_MAX} hours");
             faults.add("from", Reason(FaultCode::Range, reason.into()));
         }
-        faults.finish(|| Some((from?, end?)))
+        faults.finish(|| Some((from?, to?)))
     }
 }
 

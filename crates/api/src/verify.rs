@@ -313,6 +313,7 @@ impl From<keyholt_core::verify::Warning> for Warning {
 #[serde(deny_unknown_fields)]
 pub struct VerifyBatch {
     /// The questions, at most 1000.
+    #[serde(deserialize_with = "crate::reading::objects")]
     #[schema(max_items = 1000)]
     pub items: Vec<Verify>,
 }

@@ -3,8 +3,11 @@
 pub mod clock;
 pub mod config;
 pub mod entropy;
+pub mod front;
+pub mod http;
 pub mod keeper;
 pub mod keyring;
 pub mod listen;
 pub mod master;
+pub mod swift;
 pub mod tls;

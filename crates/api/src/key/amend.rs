@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use ipnet::IpNet;
+use keyholt_core::amend::Amendment;
 use keyholt_core::key::{Allowed, Bounds};
 use keyholt_core::scope::Access;
 use keyholt_core::text::{Audience, Cause, Description, Metadata, Name, Origin, Tag};
@@ -93,16 +94,20 @@ pub struct KeyChange {
 }
 
 impl KeyChange {
-    /// The change as an amendment of this key.
-    pub fn amendment(self, key: &keyholt_core::key::Key) -> keyholt_core::amend::Amendment {
-        let bounded = self.networks.is_some() || self.origins.is_some() || self.audience.is_some();
-        let bounds = bounded.then(|| Bounds {
-            networks: self.networks.unwrap_or_else(|| key.bounds.networks.clone()),
-            origins: self.origins.unwrap_or_else(|| key.bounds.origins.clone()),
-            audience: self.audience.unwrap_or_else(|| key.bounds.audience.clone()),
-            environment: key.bounds.environment.clone(),
+    /// Whether it changes where or for whom the key works.
+    pub fn is_bounded(&self) -> bool {
+        self.networks.is_some() || self.origins.is_some() || self.audience.is_some()
+    }
+
+    /// The change as an amendment of a key with these bounds; `None` where the bounds stay and need not be known.
+    pub fn amendment(self, before: Option<&Bounds>) -> Amendment {
+        let bounds = before.filter(|_| self.is_bounded()).map(|before| Bounds {
+            networks: self.networks.unwrap_or_else(|| before.networks.clone()),
+            origins: self.origins.unwrap_or_else(|| before.origins.clone()),
+            audience: self.audience.unwrap_or_else(|| before.audience.clone()),
+            environment: before.environment.clone(),
         });
-        keyholt_core::amend::Amendment {
+        Amendment {
             name: self.name,
             description: self.description,
             metadata: self.metadata,

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use keyholt_core::text::{Cause, Description, Email, ExternalId, Metadata, Name, Slug};
+use keyholt_core::text::{Description, Email, ExternalId, Metadata, Name, Slug};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::fault::Faults;
 use crate::patch::{Patch, all_or, clearable, set};
-use crate::reading::{read_cause, read_roles};
+use crate::reading::read_roles;
 use crate::reference::Reference;
 
 /// Changes to a user: what is left out stays as it is.
@@ -36,10 +36,6 @@ pub struct AmendUser {
     #[serde(default, skip_serializing_if = "Patch::is_keep")]
     #[schema(value_type = Option<Object>, required = false)]
     pub metadata: Patch<Map<String, Value>>,
-    /// Why, for the audit trail.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(min_length = 1, max_length = 256)]
-    pub cause: Option<String>,
 }
 
 /// Changes to a team: what is left out stays as it is. Members are put and removed one by one.
@@ -62,10 +58,6 @@ pub struct AmendTeam {
     #[serde(default, skip_serializing_if = "Patch::is_keep")]
     #[schema(value_type = Option<Object>, required = false)]
     pub metadata: Patch<Map<String, Value>>,
-    /// Why, for the audit trail.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(min_length = 1, max_length = 256)]
-    pub cause: Option<String>,
 }
 
 /// Changes to a service: what is left out stays as it is.
@@ -88,10 +80,6 @@ pub struct AmendService {
     #[serde(default, skip_serializing_if = "Patch::is_keep")]
     #[schema(value_type = Option<Object>, required = false)]
     pub metadata: Patch<Map<String, Value>>,
-    /// Why, for the audit trail.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(min_length = 1, max_length = 256)]
-    pub cause: Option<String>,
 }
 
 /// Changes to a user that were read: `None` keeps what was.
@@ -107,8 +95,6 @@ pub struct UserChange {
     pub roles: Option<BTreeSet<Reference>>,
     /// New metadata.
     pub metadata: Option<Metadata>,
-    /// Why.
-    pub cause: Option<Cause>,
 }
 
 /// Changes to a team that were read: `None` keeps what was.
@@ -122,8 +108,6 @@ pub struct TeamChange {
     pub roles: Option<BTreeSet<Reference>>,
     /// New metadata.
     pub metadata: Option<Metadata>,
-    /// Why.
-    pub cause: Option<Cause>,
 }
 
 /// Changes to a service that were read: `None` keeps what was.
@@ -137,8 +121,6 @@ pub struct ServiceChange {
     pub roles: Option<BTreeSet<Reference>>,
     /// New metadata.
     pub metadata: Option<Metadata>,
-    /// Why.
-    pub cause: Option<Cause>,
 }
 
 impl AmendUser {
@@ -155,7 +137,6 @@ impl AmendUser {
         };
         let roles = set(&mut faults, "roles", self.roles).map(|roles| read_roles(&mut faults, "roles", &roles));
         let metadata = clearable(self.metadata).map(|map| faults.read("metadata", Metadata::new(map)));
-        let cause = read_cause(&mut faults, self.cause.as_deref());
         faults.finish(|| {
             Some(UserChange {
                 external_id: all_or(external_id)?,
@@ -163,7 +144,6 @@ impl AmendUser {
                 email: email?,
                 roles: all_or(roles)?,
                 metadata: all_or(metadata)?,
-                cause: cause?,
             })
         })
     }
@@ -178,14 +158,12 @@ impl AmendTeam {
         let name = set(&mut faults, "name", self.name).map(|text| faults.read("name", Name::new(&text)));
         let roles = set(&mut faults, "roles", self.roles).map(|roles| read_roles(&mut faults, "roles", &roles));
         let metadata = clearable(self.metadata).map(|map| faults.read("metadata", Metadata::new(map)));
-        let cause = read_cause(&mut faults, self.cause.as_deref());
         faults.finish(|| {
             Some(TeamChange {
                 external_id: all_or(external_id)?,
                 name: all_or(name)?,
                 roles: all_or(roles)?,
                 metadata: all_or(metadata)?,
-                cause: cause?,
             })
         })
     }
@@ -199,14 +177,12 @@ impl AmendService {
         let description = clearable(self.description).map(|text| faults.read("description", Description::new(&text)));
         let roles = set(&mut faults, "roles", self.roles).map(|roles| read_roles(&mut faults, "roles", &roles));
         let metadata = clearable(self.metadata).map(|map| faults.read("metadata", Metadata::new(map)));
-        let cause = read_cause(&mut faults, self.cause.as_deref());
         faults.finish(|| {
             Some(ServiceChange {
                 name: all_or(name)?,
                 description: all_or(description)?,
                 roles: all_or(roles)?,
                 metadata: all_or(metadata)?,
-                cause: cause?,
             })
         })
     }

@@ -5,6 +5,7 @@
 
 mod follow;
 mod keys;
+mod names;
 mod owners;
 mod projects;
 mod refusal;

@@ -1,0 +1,220 @@
+//! JSON bodies: their declared type, their size, their form, and then their members.
+
+use axum::body::Body;
+use axum::extract::{FromRequest, Request};
+use bytes::Bytes;
+use http::HeaderMap;
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use keyholt_api::code::Code;
+use keyholt_api::fault::{FaultCode, Faults, Reason};
+use keyholt_api::import::IMPORT_MAX;
+use serde::de::DeserializeOwned;
+
+use super::fail::Fail;
+use super::json_form::{self, FormError};
+use super::query::{expected, unknown_name};
+
+/// Most bytes of a body.
+pub const BODY_BYTES_MAX: usize = 64 << 10;
+/// Most bytes of an import.
+pub const IMPORT_BYTES_MAX: usize = 16 << 20;
+/// Longest list in a body.
+pub const LIST_MAX: usize = 1000;
+
+/// A body of an ordinary size.
+#[derive(Debug)]
+pub struct Json<T>(pub T);
+
+/// A body of an ordinary size together with its bytes, for requests that may be repeated.
+#[derive(Debug)]
+pub struct JsonWithBytes<T>(pub T, pub Bytes);
+
+/// A body that may be left out altogether, which means what `{}` means.
+#[derive(Debug)]
+pub struct MaybeJson<T>(pub T);
+
+/// The body of an import.
+#[derive(Debug)]
+pub struct BigJson<T>(pub T);
+
+struct Limits {
+    bytes: usize,
+    list: usize,
+}
+
+const ORDINARY: Limits = Limits {
+    bytes: BODY_BYTES_MAX,
+    list: LIST_MAX,
+};
+const IMPORT: Limits = Limits {
+    bytes: IMPORT_BYTES_MAX,
+    list: IMPORT_MAX,
+};
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+    type Rejection = Fail;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Fail> {
+        let bytes = collect(request, &ORDINARY).await?;
+        read(&bytes, &ORDINARY).map(Self)
+    }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonWithBytes<T> {
+    type Rejection = Fail;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Fail> {
+        let bytes = collect(request, &ORDINARY).await?;
+        let value = read(&bytes, &ORDINARY)?;
+        Ok(Self(value, bytes))
+    }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for MaybeJson<T> {
+    type Rejection = Fail;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Fail> {
+        let silent = !request.headers().contains_key(CONTENT_TYPE) && http_body::Body::is_end_stream(request.body());
+        if silent {
+            return read(b"{}", &ORDINARY).map(Self);
+        }
+        let bytes = collect(request, &ORDINARY).await?;
+        read(&bytes, &ORDINARY).map(Self)
+    }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for BigJson<T> {
+    type Rejection = Fail;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Fail> {
+        let bytes = collect(request, &IMPORT).await?;
+        read(&bytes, &IMPORT).map(Self)
+    }
+}
+
+async fn collect(request: Request, limits: &Limits) -> Result<Bytes, Fail> {
+    check_type(request.headers())?;
+    let too_large = || {
+        let detail = format!("the body is larger than {} bytes", limits.bytes);
+        Fail::saying(Code::BodyTooLarge, detail)
+    };
+    let declared = request
+        .headers()
+        .get(CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok());
+    // Said at once, before anything of it is read.
+    if declared
+        .and_then(|length| length.parse::<usize>().ok())
+        .is_some_and(|length| length > limits.bytes)
+    {
+        return Err(too_large());
+    }
+    match Limited::new(request.into_body(), limits.bytes).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
+        Err(_) => Err(Fail::saying(
+            Code::MalformedRequest,
+            "the body broke off, or did not arrive in time",
+        )),
+    }
+}
+
+/// `application/json`, in UTF-8 if a charset is named, and not compressed.
+fn check_type(headers: &HeaderMap) -> Result<(), Fail> {
+    let refuse = || Err(Fail::new(Code::UnsupportedMediaType));
+    let mut types = headers.get_all(CONTENT_TYPE).iter();
+    let (Some(declared), None) = (types.next(), types.next()) else {
+        return refuse();
+    };
+    let mut parts = declared.to_str().unwrap_or_default().split(';').map(str::trim);
+    let is_json = parts
+        .next()
+        .is_some_and(|essence| essence.eq_ignore_ascii_case("application/json"));
+    let is_utf8 = parts.all(|parameter| match parameter.split_once('=') {
+        Some((name, value)) if name.eq_ignore_ascii_case("charset") => {
+            value.trim_matches('"').eq_ignore_ascii_case("utf-8")
+        }
+        _ => true,
+    });
+    if is_json && is_utf8 && !headers.contains_key(CONTENT_ENCODING) {
+        Ok(())
+    } else {
+        refuse()
+    }
+}
+
+fn read<T: DeserializeOwned>(bytes: &[u8], limits: &Limits) -> Result<T, Fail> {
+    json_form::check(bytes, limits.list)?;
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let path = error.path().to_string();
+        let path = if path == "." { String::new() } else { path };
+        told(path, &error.into_inner())
+    })
+}
+
+/// Puts serde's complaint into our words. Its own repeat the value, which might be a secret.
+fn told(path: String, error: &serde_json::Error) -> Fail {
+    let told = error.to_string();
+    if unknown_name(&told).is_some() {
+        // The path ends in the unknown member itself.
+        let reason = Reason(FaultCode::UnknownMember, "is not a member of this request".into());
+        return Fail::naming(Code::UnknownMember, Faults::one(path, reason));
+    }
+    if let Some((name, _)) = told
+        .strip_prefix("missing field `")
+        .and_then(|rest| rest.split_once('`'))
+    {
+        let field = if path.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{path}.{name}")
+        };
+        return Faults::one(field, Reason(FaultCode::Required, "is missing".into())).into();
+    }
+    if error.is_data() {
+        return Faults::one(path, Reason(FaultCode::WrongType, expected(&told))).into();
+    }
+    Fail::new(Code::MalformedJson)
+}
+
+impl From<FormError> for Fail {
+    fn from(error: FormError) -> Self {
+        match error {
+            FormError::Syntax { line, column } => Self::saying(
+                Code::MalformedJson,
+                format!("not JSON from line {line}, column {column} on"),
+            ),
+            FormError::NotUtf8 => Self::saying(Code::MalformedJson, "the body is not UTF-8"),
+            FormError::Empty => Self::saying(Code::MalformedJson, "the body is empty"),
+            FormError::NotAnObject => Self::saying(Code::MalformedJson, "the body must be one JSON object"),
+            FormError::TooDeep => Self::new(Code::TooDeep),
+            FormError::TooLong { most } => Self::saying(
+                Code::TooDeep,
+                format!("the body holds a list of more than {most} entries"),
+            ),
+            FormError::Duplicate { member } => Self::naming(
+                Code::DuplicateMember,
+                Faults::one(member, Reason(FaultCode::Duplicate, "is given twice".into())),
+            ),
+        }
+    }
+}
+
+/// An answer in JSON.
+pub fn json(value: &impl serde::Serialize) -> axum::response::Response {
+    match serde_json::to_vec(value) {
+        Ok(bytes) => {
+            let mut response = axum::response::Response::new(Body::from(bytes));
+            response
+                .headers_mut()
+                .insert(CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+            response
+        }
+        Err(error) => {
+            tracing::error!(%error, "an answer could not be written as JSON");
+            axum::response::IntoResponse::into_response(Fail::new(Code::Internal))
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! The envelope around every request and answer: its id, its source, its safety headers, its problems.
+
+use std::net::{IpAddr, SocketAddr};
+use std::panic::AssertUnwindSafe;
+
+use axum::extract::{ConnectInfo, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use http::header::{ALLOW, CACHE_CONTROL, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use keyholt_api::code::Code;
+use keyholt_core::actor::Source;
+use keyholt_core::id::KeyId;
+use keyholt_core::text::RequestKey;
+
+use super::Door;
+use super::client_address::client_address;
+use super::credential;
+use super::fail::{Fail, carried};
+
+/// The header that carries a request's id, both ways.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Wraps one request: gives it an id and a source, and turns whatever came of it into an answer of our own form.
+pub async fn envelope(State(door): State<Door>, mut request: Request, next: Next) -> Response {
+    let source = Source {
+        address: address(&door, &request),
+        request: request_id(&door, request.headers()),
+    };
+    let id = source.request.clone();
+    let query = request.uri().query().unwrap_or_default().to_owned();
+    request.extensions_mut().insert(source);
+    let mut response = match credential::none_in_query(&query) {
+        Err(fail) => fail.into_response(),
+        // A panic is one request's misfortune and must not become the connection's.
+        Ok(()) => AssertUnwindSafe(next.run(request))
+            .catch_unwind()
+            .await
+            .unwrap_or_else(|_| {
+                tracing::error!(request = id.as_str(), "a handler panicked; it was answered with 500");
+                Fail::new(Code::Internal).into_response()
+            }),
+    };
+    if let Some((fail, allow)) = carried(&mut response) {
+        response = fail.problem(id.as_str());
+        if let Some(allow) = allow {
+            response.headers_mut().insert(ALLOW, allow);
+        }
+    }
+    mark(response.headers_mut(), id.as_str());
+    response
+}
+
+/// What every answer carries: nobody keeps it, guesses its type, or is told whence its links were followed.
+pub(super) fn mark(headers: &mut HeaderMap, request_id: &str) {
+    headers
+        .entry(CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    if let Ok(id) = HeaderValue::from_str(request_id) {
+        headers.insert(REQUEST_ID, id);
+    }
+}
+
+/// The caller's own id for the request if it is a good one, else a fresh one.
+fn request_id(door: &Door, headers: &HeaderMap) -> RequestKey {
+    let mut values = headers.get_all(REQUEST_ID).iter();
+    let given = values
+        .next()
+        .filter(|_| values.next().is_none())
+        .and_then(|value| value.to_str().ok())
+        .and_then(|text| RequestKey::new(text).ok());
+    given.unwrap_or_else(|| {
+        let fresh = door.keeper.mint(|now, entropy| KeyId::mint(now, entropy).to_string());
+        RequestKey::new(&fresh).expect("an id is short printable ASCII")
+    })
+}
+
+fn address(door: &Door, request: &Request) -> Option<IpAddr> {
+    let ConnectInfo(peer) = request.extensions().get::<ConnectInfo<SocketAddr>>()?;
+    Some(client_address(peer.ip(), request.headers(), &door.trusted_proxies))
+}

@@ -1,0 +1,163 @@
+//! The native HTTP door: translates requests into calls of the keeper, and what comes of them into answers.
+//!
+//! ```text
+//! envelope ── id, source, headers, problems, panics      envelope.rs
+//!   └─ known parameters                                  parameters.rs
+//!        └─ handler: one line of arguments, one call     keys.rs, users.rs, …
+//!             ├─ who calls, what the path names          place.rs, credential.rs
+//!             ├─ query, body, conditions                 query.rs, body.rs, condition.rs
+//!             └─ answer or failure                       show.rs, fail.rs
+//! ```
+
+mod body;
+mod client_address;
+mod condition;
+mod credential;
+mod cursor;
+mod docs;
+mod envelope;
+mod events;
+mod export;
+mod fail;
+mod import;
+mod json_form;
+mod keys;
+mod meta;
+mod openapi;
+mod operations;
+mod parameters;
+mod place;
+mod projects;
+mod query;
+mod records;
+mod roles;
+mod services;
+mod setup;
+mod show;
+mod teams;
+mod users;
+mod verify;
+mod whoami;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::get;
+use bytes::Bytes;
+use ipnet::IpNet;
+use keyholt_api::code::Code;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub use client_address::client_address;
+pub use fail::Fail;
+pub use openapi::{document, document_json};
+pub use operations::{Needs, Operation, operations};
+pub use verify::{inadmissible, verdict};
+
+use self::parameters::Parameters;
+use crate::config::Config;
+use crate::keeper::Keeper;
+
+/// How often a change that is based on what was read is tried again when somebody else got in front.
+const TRIES: usize = 5;
+
+/// What every handler needs.
+#[derive(Clone)]
+pub(crate) struct Door {
+    keeper: Arc<Keeper>,
+    trusted_proxies: Arc<[IpNet]>,
+    openapi: Bytes,
+    parameters: Arc<Parameters>,
+}
+
+/// What the operator decides about the door.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// The proxies that are believed about where requests come from.
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+impl Settings {
+    /// The settings of a configuration.
+    pub fn new(config: &Config) -> Self {
+        Self {
+            trusted_proxies: config.trusted_proxies.clone(),
+        }
+    }
+}
+
+/// The whole native API with its documentation pages.
+///
+/// The peer's address is taken from the request extension `axum::extract::ConnectInfo<SocketAddr>`.
+pub fn router(keeper: Arc<Keeper>, settings: Settings) -> Router {
+    let document = document();
+    let door = Door {
+        keeper,
+        trusted_proxies: settings.trusted_proxies.into(),
+        openapi: document_json(&document).into(),
+        parameters: Arc::new(Parameters::of(&document)),
+    };
+    let (router, _) = routes().split_for_parts();
+    router
+        .route_layer(from_fn_with_state(door.clone(), parameters::known))
+        .route("/docs", get(docs::page))
+        .route("/docs/docs.css", get(docs::style))
+        .route("/docs/docs.js", get(docs::script))
+        .route("/docs/errors", get(docs::errors))
+        .route("/docs/denials", get(docs::denials))
+        .method_not_allowed_fallback(async || Fail::new(Code::MethodNotAllowed))
+        .fallback(async || Fail::new(Code::NoSuchRoute))
+        .layer(from_fn_with_state(door.clone(), envelope::envelope))
+        .with_state(door)
+}
+
+/// The operations with their contract, before it is completed.
+fn routes() -> OpenApiRouter<Door> {
+    OpenApiRouter::with_openapi(openapi::opening())
+        .routes(routes!(setup::set_up))
+        .routes(routes!(verify::verify))
+        .routes(routes!(verify::batch))
+        .routes(routes!(verify::in_project))
+        .routes(routes!(verify::explain))
+        .routes(routes!(whoami::read))
+        .routes(routes!(whoami::revoke))
+        .routes(routes!(keys::list, keys::create))
+        .routes(routes!(keys::find))
+        .routes(routes!(import::import))
+        .routes(routes!(keys::revoke_matching))
+        .routes(routes!(keys::read, keys::amend, keys::delete))
+        .routes(routes!(keys::rotate))
+        .routes(routes!(keys::end_grace))
+        .routes(routes!(keys::suspend))
+        .routes(routes!(keys::resume))
+        .routes(routes!(keys::revoke))
+        .routes(routes!(keys::validity))
+        .routes(routes!(keys::usage))
+        .routes(routes!(users::list, users::create))
+        .routes(routes!(users::read, users::amend, users::delete))
+        .routes(routes!(users::suspend))
+        .routes(routes!(users::resume))
+        .routes(routes!(teams::list, teams::create))
+        .routes(routes!(teams::read, teams::amend, teams::delete))
+        .routes(routes!(teams::suspend))
+        .routes(routes!(teams::resume))
+        .routes(routes!(teams::put_member, teams::delete_member))
+        .routes(routes!(services::list, services::create))
+        .routes(routes!(services::read, services::amend, services::delete))
+        .routes(routes!(services::suspend))
+        .routes(routes!(services::resume))
+        .routes(routes!(roles::list, roles::create))
+        .routes(routes!(roles::read, roles::amend, roles::delete))
+        .routes(routes!(projects::list, projects::create))
+        .routes(routes!(projects::read, projects::amend))
+        .routes(routes!(projects::suspend))
+        .routes(routes!(projects::resume))
+        .routes(routes!(events::list))
+        .routes(routes!(export::export))
+        .routes(routes!(meta::meta))
+        .routes(routes!(meta::livez))
+        .routes(routes!(meta::readyz))
+        .routes(routes!(meta::openapi))
+}
