@@ -13,8 +13,8 @@ use crate::{EventNumber, Hex32, KeyColumns, NumberedEvent, Touched, UseOutcome};
 /// The form of dumps that this program writes and reads.
 pub const DUMP_FORMAT: u32 = 1;
 
-/// One line of a dump. A dump has its kinds of line in this order; records in the order of [`Noun::ALL`], the rest in
-/// the order of ids and numbers.
+/// One line of a dump. A dump has its kinds of line in this order, records in the order of [`Noun::ALL`] and events in
+/// the order of their numbers.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(tag = "line", rename_all = "snake_case")]
 pub enum DumpLine {

@@ -49,8 +49,9 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// Returns the number of each commit's event; numbers grow without gaps in the order in which commits become visible.
     /// When this returns, the commits survive a power loss. The first thing that stands against a commit is named; it is
-    /// looked for in this order: the repeated request (or the repeat would be told of its own effect), each change in turn,
-    /// the guard. A digest may stand in one place only; a replacement in another project than the record's is stale.
+    /// looked for in this order: the repeated request (or the repeat would be told of its own effect), each change in turn
+    /// (stale, handle or secret taken, static taken), the guard. A digest may stand in one place only; a replacement in
+    /// another project than the record's is stale, and so is the making of what is there.
     ///
     /// Whoever stops waiting does not know whether it was written: that is [`CommitError::Uncertain`] for them.
     async fn commit(&self, writes: Vec<Write>) -> Result<Vec<EventNumber>, CommitError>;

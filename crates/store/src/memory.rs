@@ -465,3 +465,14 @@ impl Store for Memory {
 
     async fn close(&self) {}
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Memory;
+
+    async fn empty() -> (Memory, ()) {
+        (Memory::new(), ())
+    }
+
+    crate::contract!(contract, empty());
+}

@@ -1,0 +1,597 @@
+//! Lists of keys: pages, filters, order, and the search by words.
+
+use std::collections::BTreeSet;
+
+use keyholt_core::actor::{Permit, WriteKeys};
+use keyholt_core::amend::{Amendment, amend};
+use keyholt_core::id::KeyId;
+use keyholt_core::issue::{Circumstances, Life, SecretOrigin, Wish};
+use keyholt_core::key::{Key, Kind};
+use keyholt_core::owner::Owner;
+use keyholt_core::pause::suspend;
+use keyholt_core::revoke::revoke;
+use keyholt_core::scope::{Access, ScopeSet};
+use keyholt_core::text::{Description, Name, Tag};
+use keyholt_core::time::Moment;
+
+use super::history::{a_key_query, a_wish};
+use super::usage::uses;
+use super::world::{World, cause};
+use crate::words::COMPLETIONS_MAX;
+use crate::{KeyQuery, Limit, Memory, Owners, StateFilter, Store, UseOutcome, Write};
+
+async fn ids(store: &dyn Store, world: &World, query: &KeyQuery) -> Vec<KeyId> {
+    let page = store.keys(world.acme.id, query).await.expect("a read");
+    page.entries.iter().map(|(key, _)| key.id).collect()
+}
+
+/// All ids that a query finds, page by page.
+async fn all_ids(store: &dyn Store, world: &World, mut query: KeyQuery) -> Vec<KeyId> {
+    let mut found = Vec::new();
+    loop {
+        let page = store.keys(world.acme.id, &query).await.expect("a read");
+        assert!(page.entries.len() <= query.limit.entries());
+        assert!(
+            page.next.is_none() || page.entries.len() == query.limit.entries(),
+            "only the last page is short"
+        );
+        found.extend(page.entries.iter().map(|(key, _)| key.id));
+        query.after = page.next;
+        if query.after.is_none() {
+            return found;
+        }
+    }
+}
+
+fn newest_first(keys: impl IntoIterator<Item = KeyId>) -> Vec<KeyId> {
+    let mut keys: Vec<KeyId> = keys.into_iter().collect();
+    keys.sort_unstable();
+    keys.reverse();
+    keys
+}
+
+/// Three thousand keys on pages of a hundred: each key once, newest first.
+pub async fn every_key_is_on_one_page(store: &dyn Store) {
+    let mut world = World::founded(store).await;
+    let (ada, eve) = (world.user(world.acme.id, "ada"), world.user(world.globex.id, "eve"));
+    let (_, ada) = world.enrolled(store, ada).await;
+    let (_, eve) = world.enrolled(store, eve).await;
+    world.acme.policy.keys_per_owner = 10_000;
+    let mut expected = Vec::new();
+    for _ in 0..30 {
+        let mut writes: Vec<Write> = Vec::new();
+        for _ in 0..100 {
+            // Several in the same millisecond: their ids are not in the order of their making.
+            world.later(i64::try_from(world.now.ms() % 2).expect("small"));
+            let (key, commit) = world.issued(world.wish(ada, "one of many"));
+            expected.push(key.id);
+            writes.push(world.sealed(commit));
+        }
+        store.commit(writes).await.expect("new keys");
+        world.later(1);
+    }
+    let globex = world.globex.clone();
+    let (foreign, commit) = world.issued_in(&globex, world.wish(eve, "one of many"));
+    world.commit(store, commit).await.expect("a key elsewhere");
+
+    let expected = newest_first(expected);
+    assert_eq!(all_ids(store, &world, KeyQuery::default()).await, expected);
+    let of_ada = KeyQuery {
+        owners: Owners::These(vec![ada, eve]),
+        ..KeyQuery::default()
+    };
+    assert_eq!(all_ids(store, &world, of_ada).await, expected);
+    let by_text = KeyQuery {
+        text: Some("many on".to_owned()),
+        limit: Limit::LARGEST,
+        ..KeyQuery::default()
+    };
+    assert_eq!(all_ids(store, &world, by_text).await, expected);
+    let elsewhere = store
+        .keys(globex.id, &KeyQuery::default())
+        .await
+        .expect("a read")
+        .entries;
+    assert_eq!(
+        elsewhere.iter().map(|(key, _)| key.id).collect::<Vec<_>>(),
+        [foreign.id]
+    );
+}
+
+/// Keys that are made while somebody turns the pages neither repeat nor hide those that were there.
+pub async fn pages_stay_where_they_are_while_keys_come(store: &dyn Store) {
+    let mut world = World::founded(store).await;
+    let record = world.user(world.acme.id, "ada");
+    let (_, ada) = world.enrolled(store, record).await;
+    let mut there = Vec::new();
+    for _ in 0..25 {
+        world.later(1);
+        there.push(world.key(store, world.wish(ada, "there before")).await.id);
+    }
+    let mut query = KeyQuery {
+        limit: Limit::new(4).expect("a limit"),
+        ..KeyQuery::default()
+    };
+    let mut seen = Vec::new();
+    loop {
+        let page = store.keys(world.acme.id, &query).await.expect("a read");
+        seen.extend(page.entries.iter().map(|(key, _)| key.id));
+        world.later(1);
+        world.key(store, world.wish(ada, "came later")).await;
+        query.after = page.next;
+        if query.after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(seen, newest_first(there));
+}
+
+/// Each filter by itself, on keys of which each differs from a plain one in one thing.
+pub async fn each_filter_finds_what_it_names(store: &dyn Store) {
+    let mut world = World::founded(store).await;
+    let acme = world.acme.id;
+    let (ada, team) = (world.user(acme, "ada"), world.team(acme, "ada"));
+    let (_, ada) = world.enrolled(store, ada).await;
+    let (_, team) = world.enrolled(store, team).await;
+    let now = world.now;
+    let only = |scope: &str| Access::Only(ScopeSet::parse([scope]).expect("a scope"));
+    let plain = world.key(store, world.wish(ada, "plain")).await;
+    let of_team = world.key(store, world.wish(team, "of the team")).await;
+    let fixed = Wish {
+        kind: Kind::Static,
+        access: Access::Everything,
+        ..world.wish(ada, "static")
+    };
+    let fixed = world.key(store, fixed).await;
+    let scoped = Wish {
+        access: only("orders:*"),
+        ..world.wish(ada, "scoped")
+    };
+    let scoped = world.key(store, scoped).await;
+    let tagged = Wish {
+        tags: BTreeSet::from([Tag::new("team:red").expect("a tag")]),
+        ..world.wish(ada, "tagged")
+    };
+    let tagged = world.key(store, tagged).await;
+    let ending = Wish {
+        life: Life::Until(Moment::from_ms(now.ms() + 1_000)),
+        ..world.wish(ada, "ending")
+    };
+    let ending = world.key(store, ending).await;
+    let suspended = world.key(store, world.wish(ada, "suspended")).await;
+    let revoked = world.key(store, world.wish(ada, "revoked")).await;
+    let leave: Permit<WriteKeys> = world.leave(acme);
+    let (_, pause) = suspend(&leave, &suspended, None, now)
+        .expect("a live key")
+        .expect("a change");
+    world.commit(store, pause).await.expect("a suspension");
+    let (_, revocation) = revoke(&leave, &revoked, cause("lost"), now).expect("a live key");
+    world.commit(store, revocation).await.expect("a revocation");
+    let maker = world.operator.key;
+    world.operator.key = plain.id;
+    let made = world.key(store, world.wish(ada, "made")).await;
+    world.operator.key = maker;
+
+    let all = [
+        &plain, &of_team, &fixed, &scoped, &tagged, &ending, &suspended, &revoked, &made,
+    ];
+    let then = Moment::from_ms(now.ms() + 1_000);
+    let without = |gone: &[&Key]| -> Vec<KeyId> {
+        all.iter()
+            .map(|key| key.id)
+            .filter(|id| gone.iter().all(|key| key.id != *id))
+            .collect()
+    };
+    let query = KeyQuery::default;
+    let state = |state| KeyQuery {
+        state: Some(state),
+        ..query()
+    };
+    let scope = |scope: &str| KeyQuery {
+        scope: Some(scope.parse().expect("a scope")),
+        ..query()
+    };
+    let owners = |owners: Vec<Owner>| KeyQuery {
+        owners: Owners::These(owners),
+        ..query()
+    };
+    let many_owners: Vec<Owner> = (0..40)
+        .map(|_| world.user(acme, "x").owner().expect("a user"))
+        .chain([team])
+        .collect();
+    for (what, query, expected) in [
+        ("anything", query(), without(&[])),
+        ("owners", owners(vec![team]), vec![of_team.id]),
+        ("nobody", owners(vec![]), vec![]),
+        ("both owners", owners(vec![team, ada, team]), without(&[])),
+        ("many owners", owners(many_owners), vec![of_team.id]),
+        (
+            "static",
+            KeyQuery {
+                kind: Some(Kind::Static),
+                ..query()
+            },
+            vec![fixed.id],
+        ),
+        (
+            "publishable",
+            KeyQuery {
+                kind: Some(Kind::Publishable),
+                ..query()
+            },
+            vec![],
+        ),
+        (
+            "standard",
+            KeyQuery {
+                kind: Some(Kind::Standard),
+                ..query()
+            },
+            without(&[&fixed]),
+        ),
+        (
+            "active",
+            state(StateFilter::Active { now }),
+            without(&[&suspended, &revoked]),
+        ),
+        (
+            "active then",
+            state(StateFilter::Active { now: then }),
+            without(&[&suspended, &revoked, &ending]),
+        ),
+        ("suspended", state(StateFilter::Suspended), vec![suspended.id]),
+        ("revoked", state(StateFilter::Revoked), vec![revoked.id]),
+        ("expired", state(StateFilter::Expired { now }), vec![]),
+        (
+            "expired then",
+            state(StateFilter::Expired { now: then }),
+            vec![ending.id],
+        ),
+        ("scope", scope("orders:*"), vec![scoped.id]),
+        ("scope below", scope("orders:read"), vec![]),
+        (
+            "tag",
+            KeyQuery {
+                tag: Some(Tag::new("team:red").expect("a tag")),
+                ..query()
+            },
+            vec![tagged.id],
+        ),
+        (
+            "part of a tag",
+            KeyQuery {
+                tag: Some(Tag::new("team").expect("a tag")),
+                ..query()
+            },
+            vec![],
+        ),
+        (
+            "made with",
+            KeyQuery {
+                created_by: Some(plain.id),
+                ..query()
+            },
+            vec![made.id],
+        ),
+        (
+            "ending",
+            KeyQuery {
+                expiring_before: Some(Moment::from_ms(then.ms() + 1)),
+                ..query()
+            },
+            vec![ending.id],
+        ),
+        (
+            "ending at",
+            KeyQuery {
+                expiring_before: Some(then),
+                ..query()
+            },
+            vec![],
+        ),
+        (
+            "unused",
+            KeyQuery {
+                unused_since: Some(now),
+                ..query()
+            },
+            vec![],
+        ),
+        (
+            "static of the team",
+            KeyQuery {
+                kind: Some(Kind::Static),
+                ..owners(vec![team])
+            },
+            vec![],
+        ),
+        (
+            "scoped of ada",
+            KeyQuery {
+                owners: Owners::These(vec![ada]),
+                ..scope("orders:*")
+            },
+            vec![scoped.id],
+        ),
+    ] {
+        assert_eq!(ids(store, &world, &query).await, newest_first(expected), "{what}");
+    }
+}
+
+/// Words are found in names and descriptions whatever their case; all must be there, the last may be a beginning.
+pub async fn text_is_searched_by_words(store: &dyn Store) {
+    let mut world = World::founded(store).await;
+    let record = world.user(world.acme.id, "ada");
+    let (_, ada) = world.enrolled(store, record).await;
+    let wish = Wish {
+        description: Description::new("Rolls out the Zürich cluster.\nAsk Bob-2 first").expect("a description"),
+        ..world.wish(ada, "Nightly Deploy (CI)")
+    };
+    let key = world.key(store, wish).await;
+    let other = world.key(store, world.wish(ada, "nightly backup")).await;
+    for (text, expected) in [
+        ("deploy", vec![key.id]),
+        ("DEPLOY", vec![key.id]),
+        ("depl", vec![key.id]),
+        ("eploy", vec![]),
+        ("zürich", vec![key.id]),
+        ("ZÜR", vec![key.id]),
+        ("nightly", vec![key.id, other.id]),
+        ("night", vec![key.id, other.id]),
+        ("nightly b", vec![key.id, other.id]),
+        ("nightly ba", vec![other.id]),
+        ("night backup", vec![]),
+        ("backup nightly", vec![other.id]),
+        ("deploy, (bob) 2!", vec![key.id]),
+        ("bob 2 3", vec![]),
+        ("deploy backup", vec![]),
+        ("", vec![]),
+        ("  --  ", vec![]),
+        ("%", vec![]),
+    ] {
+        let query = KeyQuery {
+            text: Some(text.to_owned()),
+            ..KeyQuery::default()
+        };
+        assert_eq!(ids(store, &world, &query).await, newest_first(expected), "{text:?}");
+    }
+}
+
+/// A short beginning stands for a bounded number of words, the first of the project's own.
+pub async fn the_beginning_of_a_word_stands_for_the_first_words(store: &dyn Store) {
+    let mut world = World::founded(store).await;
+    let globex = world.globex.clone();
+    let (ada, eve) = (world.user(world.acme.id, "ada"), world.user(globex.id, "eve"));
+    let (_, ada) = world.enrolled(store, ada).await;
+    let (_, eve) = world.enrolled(store, eve).await;
+    let (mut writes, mut expected) = (Vec::new(), Vec::new());
+    for n in 0..COMPLETIONS_MAX + 8 {
+        let (key, commit) = world.issued(world.wish(ada, &format!("word{n:03}")));
+        writes.push(world.sealed(commit));
+        if n < COMPLETIONS_MAX {
+            expected.push(key.id);
+        }
+        let (_, commit) = world.issued_in(&globex, world.wish(eve, &format!("wood{n:03}")));
+        writes.push(world.sealed(commit));
+    }
+    store.commit(writes).await.expect("new keys");
+    let query = KeyQuery {
+        text: Some("wo".to_owned()),
+        limit: Limit::new(7).expect("a limit"),
+        ..KeyQuery::default()
+    };
+    assert_eq!(all_ids(store, &world, query).await, newest_first(expected));
+}
+
+/// What a key is found by changes with the key, and goes with it.
+pub async fn labels_follow_the_key(store: &dyn Store) {
+    let mut world = World::founded(store).await;
+    let acme = world.acme.id;
+    let record = world.user(acme, "ada");
+    let (_, ada) = world.enrolled(store, record).await;
+    let (tag, only) = (
+        |text: &str| Tag::new(text).expect("a tag"),
+        |scope: &str| Access::Only(ScopeSet::parse([scope, "shared:read"]).expect("scopes")),
+    );
+    let wish = Wish {
+        tags: BTreeSet::from([tag("old"), tag("both")]),
+        access: only("old:read"),
+        ..world.wish(ada, "old both")
+    };
+    let key = world.key(store, wish).await;
+    let amendment = Amendment {
+        name: Some(Name::new("new both").expect("a name")),
+        tags: Some(BTreeSet::from([tag("new"), tag("both")])),
+        access: Some(only("new:read")),
+        ..Amendment::default()
+    };
+    let (project, permissions, pepper) = world.circumstances();
+    let circumstances = Circumstances {
+        project: &project,
+        permissions: &permissions,
+        pepper: &pepper,
+    };
+    let leave: Permit<WriteKeys> = world.leave(acme);
+    let amended = amend(&leave, &key, amendment, circumstances, world.now).expect("an amendment");
+    let (amended, commit) = amended.expect("a change");
+    world.commit(store, commit).await.expect("an amendment");
+
+    let found = async |word: &str| {
+        let scope = if word == "both" {
+            "shared:read".to_owned()
+        } else {
+            format!("{word}:read")
+        };
+        let queries = [
+            KeyQuery {
+                text: Some(word.to_owned()),
+                ..KeyQuery::default()
+            },
+            KeyQuery {
+                tag: Some(tag(word)),
+                ..KeyQuery::default()
+            },
+            KeyQuery {
+                scope: Some(scope.parse().expect("a scope")),
+                ..KeyQuery::default()
+            },
+        ];
+        let mut counts = [0; 3];
+        for (count, query) in counts.iter_mut().zip(&queries) {
+            *count = store.keys(acme, query).await.expect("a read").entries.len();
+        }
+        counts
+    };
+    assert_eq!(found("old").await, [0, 0, 0]);
+    assert_eq!(found("new").await, [1, 1, 1]);
+    assert_eq!(found("both").await, [1, 1, 1]);
+    let leave: Permit<WriteKeys> = world.leave(acme);
+    world
+        .commit(store, keyholt_core::remove::delete(&leave, &amended, None, world.now))
+        .await
+        .expect("a deletion");
+    assert_eq!(found("new").await, [0, 0, 0]);
+    assert_eq!(found("both").await, [0, 0, 0]);
+}
+
+/// With a limit on the end, keys come by their ends, and by id where these are the same, over all pages.
+pub async fn those_that_end_first_come_first(store: &dyn Store) {
+    let mut world = World::founded(store).await;
+    let record = world.user(world.acme.id, "ada");
+    let (_, ada) = world.enrolled(store, record).await;
+    let (mut expected, end) = (Vec::new(), world.now.ms() + 6_000);
+    for n in 0..20_i64 {
+        let until = Moment::from_ms(world.now.ms() + 1_000 * (1 + (n * 7) % 9));
+        let life = if n % 5 == 0 { Life::Never } else { Life::Until(until) };
+        let key = world
+            .key(
+                store,
+                Wish {
+                    life,
+                    ..world.wish(ada, "ends")
+                },
+            )
+            .await;
+        if n % 5 != 0 && until.ms() < end {
+            expected.push((until, key.id));
+        }
+    }
+    expected.sort_unstable();
+    let query = KeyQuery {
+        expiring_before: Some(Moment::from_ms(end)),
+        // Not the order: the earlier filter decides.
+        unused_since: Some(Moment::from_ms(end)),
+        limit: Limit::new(3).expect("a limit"),
+        ..KeyQuery::default()
+    };
+    let expected: Vec<KeyId> = expected.into_iter().map(|(_, id)| id).collect();
+    assert!(expected.len() > 6, "several pages are needed");
+    assert_eq!(all_ids(store, &world, query).await, expected);
+}
+
+/// With a limit on the last use, keys come by that, a key that was never used by its making.
+pub async fn those_unused_longest_come_first(store: &dyn Store) {
+    let mut world = World::founded(store).await;
+    let record = world.user(world.acme.id, "ada");
+    let (_, ada) = world.enrolled(store, record).await;
+    let (mut expected, mut noted, dawn) = (Vec::new(), Vec::new(), world.now.ms());
+    for n in 0..20_i64 {
+        world.later(10);
+        let key = world.key(store, world.wish(ada, "used")).await;
+        let mut active = world.now.ms();
+        if n % 3 == 0 {
+            let used = Moment::from_ms(dawn + 400 - n * 20);
+            noted.push(uses(key.id, UseOutcome::Granted, 1, used, None));
+            active = active.max(used.ms());
+        } else {
+            noted.push(uses(
+                key.id,
+                UseOutcome::DeniedScope,
+                1,
+                Moment::from_ms(dawn + 9_000),
+                None,
+            ));
+        }
+        if active < dawn + 300 {
+            expected.push((active, key.id));
+        }
+    }
+    store.note_usage(&noted).await.expect("usage is noted");
+    expected.sort_unstable();
+    let query = KeyQuery {
+        unused_since: Some(Moment::from_ms(dawn + 300)),
+        limit: Limit::new(3).expect("a limit"),
+        ..KeyQuery::default()
+    };
+    let expected: Vec<KeyId> = expected.into_iter().map(|(_, id)| id).collect();
+    assert!(expected.len() > 6, "several pages are needed");
+    assert_eq!(all_ids(store, &world, query).await, expected);
+}
+
+/// Filters in all combinations on more keys than are ever put in order at once: the same pages as in memory.
+pub async fn many_keys_are_filtered_as_in_memory(store: &dyn Store) {
+    let (mut world, founding) = World::new(5);
+    let reference = Memory::new();
+    let both: [&dyn Store; 2] = [&reference, store];
+    let mut owners = Vec::new();
+    let mut writes = founding;
+    for name in ["ada", "bob", "eve"] {
+        let record = world.user(world.acme.id, name);
+        owners.extend(record.owner());
+        writes.push(world.enrolment(&record));
+    }
+    world.acme.policy.keys_per_owner = 100_000;
+    let (mut keys, mut noted) = (Vec::new(), Vec::new());
+    for _ in 0..2_600 {
+        world.later(1);
+        let wish = a_wish(&mut world, &owners);
+        let (key, commit) = world.issued(Wish {
+            kind: Kind::Standard,
+            origin: SecretOrigin::Minted,
+            ..wish
+        });
+        writes.push(world.sealed(commit));
+        let leave: Permit<WriteKeys> = world.leave(world.acme.id);
+        match world.dice.below(6) {
+            0 => {
+                let (_, commit) = revoke(&leave, &key, cause("lost"), world.now).expect("a live key");
+                writes.push(world.sealed(commit));
+            }
+            1 => {
+                let (_, commit) = suspend(&leave, &key, None, world.now)
+                    .expect("a live key")
+                    .expect("a change");
+                writes.push(world.sealed(commit));
+            }
+            2 => noted.push(uses(
+                key.id,
+                UseOutcome::Granted,
+                1,
+                Moment::from_ms(world.now.ms() + 3_000),
+                None,
+            )),
+            _ => {}
+        }
+        keys.push(key);
+    }
+    for store in both {
+        store.commit(writes.clone()).await.expect("new keys");
+        store.note_usage(&noted).await.expect("usage is noted");
+    }
+    let mut found = 0;
+    for _ in 0..120 {
+        let mut query = a_key_query(&mut world, &owners, &keys);
+        for _ in 0..3 {
+            let expected = reference.keys(world.acme.id, &query).await.expect("a read");
+            let page = store.keys(world.acme.id, &query).await.expect("a read");
+            let ids = |page: &crate::Page<(Key, _)>| page.entries.iter().map(|(key, _)| key.id).collect::<Vec<_>>();
+            assert_eq!((ids(&page), page.next), (ids(&expected), expected.next), "{query:?}");
+            found += page.entries.len();
+            query.after = page.next;
+            if query.after.is_none() {
+                break;
+            }
+        }
+    }
+    assert!(found > 2_000, "the questions find something: {found}");
+}
