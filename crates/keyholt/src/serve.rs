@@ -85,12 +85,22 @@ fn greet(running: &Running, first: FirstStart, program: &str) -> io::Result<()> 
     writeln!(out, "API documentation: {url}/docs")?;
     if let Some(path) = &running.made_master_key {
         let path = path.display();
-        writeln!(out, "A master key was made in {path}: keep a copy of it apart from the data and its backups.")?;
+        writeln!(
+            out,
+            "A master key was made in {path}: keep a copy of it apart from the data and its backups."
+        )?;
     }
     if let FirstStart::Token(token) = first {
         let token = token.reveal();
-        let server = if *url == DEFAULT_URL { String::new() } else { format!(" --server {url}") };
-        writeln!(out, "\nNobody operates this installation yet. Paste these commands into another terminal; the")?;
+        let server = if *url == DEFAULT_URL {
+            String::new()
+        } else {
+            format!(" --server {url}")
+        };
+        writeln!(
+            out,
+            "\nNobody operates this installation yet. Paste these commands into another terminal; the"
+        )?;
         writeln!(out, "set-up token works once, within 24 hours:\n")?;
         writeln!(out, "  echo {} | {program} setup --token -{server}", token.as_str())?;
         writeln!(out, "  {program} projects create acme")?;
@@ -101,7 +111,9 @@ fn greet(running: &Running, first: FirstStart, program: &str) -> io::Result<()> 
 
 fn init_log(config: &Config) {
     let filter = EnvFilter::new(config.log.level.to_string());
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr);
     match config.log.format {
         LogFormat::Text => log.with_ansi(false).init(),
         LogFormat::Json => log.json().init(),
@@ -111,7 +123,10 @@ fn init_log(config: &Config) {
 /// Keeps secrets in memory out of core dumps and away from other processes of the same user.
 fn forbid_core_dumps() {
     use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
-    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
     if let Err(error) = setrlimit(Resource::Core, none) {
         tracing::warn!(%error, "core dumps could not be forbidden");
     }

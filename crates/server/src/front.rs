@@ -31,7 +31,12 @@ pub struct Worker {
 impl Worker {
     /// A worker's share of the house. `start` tells this process's request ids from any other's.
     pub fn new(keeper: Arc<Keeper>, router: Router, trusted_proxies: Arc<[IpNet]>, start: [u8; 8]) -> Self {
-        Self { keeper, router, trusted_proxies, ids: RequestIds::new(start) }
+        Self {
+            keeper,
+            router,
+            trusted_proxies,
+            ids: RequestIds::new(start),
+        }
     }
 }
 
@@ -45,7 +50,11 @@ pub struct Front {
 impl Front {
     /// The service of a connection.
     pub fn new(worker: Rc<Worker>, connection: Connection) -> Self {
-        Self { worker, connection, memo: Memo::default() }
+        Self {
+            worker,
+            connection,
+            memo: Memo::default(),
+        }
     }
 
     async fn swift(&self, request: Request<RequestBody>) -> Response<Either<Full<Bytes>, Body>> {
@@ -72,7 +81,11 @@ impl Service for Front {
     type Body = Either<Full<Bytes>, Body>;
 
     async fn answer(&self, request: Request<RequestBody>) -> Response<Self::Body> {
-        let small = request.body().size_hint().exact().is_some_and(|bytes| bytes <= swift::BODY_BYTES_MAX as u64);
+        let small = request
+            .body()
+            .size_hint()
+            .exact()
+            .is_some_and(|bytes| bytes <= swift::BODY_BYTES_MAX as u64);
         if small && swift::is_swift(&request) {
             return self.swift(request).await;
         }
@@ -81,13 +94,17 @@ impl Service for Front {
 
     fn refuse(&self, refusal: Refusal) -> Response<Self::Body> {
         let code = match refusal {
-            Refusal::BareLineFeed | Refusal::AmbiguousLength | Refusal::Host | Refusal::Target => Code::MalformedRequest,
+            Refusal::BareLineFeed | Refusal::AmbiguousLength | Refusal::Host | Refusal::Target => {
+                Code::MalformedRequest
+            }
             Refusal::TransferCoding => Code::TransferCoding,
             Refusal::TargetTooLong => Code::UriTooLong,
             Refusal::Panicked => Code::Internal,
         };
         let id = self.worker.ids.next();
-        Fail::saying(code, refusal.to_string()).problem(id.to_str().unwrap_or_default()).map(Either::Right)
+        Fail::saying(code, refusal.to_string())
+            .problem(id.to_str().unwrap_or_default())
+            .map(Either::Right)
     }
 }
 
@@ -96,7 +113,9 @@ async fn whole(body: RequestBody) -> Result<Bytes, Body> {
     match Limited::new(body, swift::BODY_BYTES_MAX).collect().await {
         Ok(body) => Ok(body.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(Body::empty()),
-        Err(error) => Err(Body::from_stream(futures_util::stream::once(async { Err::<Bytes, _>(error) }))),
+        Err(error) => Err(Body::from_stream(futures_util::stream::once(async {
+            Err::<Bytes, _>(error)
+        }))),
     }
 }
 
@@ -108,7 +127,10 @@ struct RequestIds {
 
 impl RequestIds {
     fn new(start: [u8; 8]) -> Self {
-        Self { start: format!("{:016x}", u64::from_be_bytes(start)), count: Cell::new(0) }
+        Self {
+            start: format!("{:016x}", u64::from_be_bytes(start)),
+            count: Cell::new(0),
+        }
     }
 
     fn next(&self) -> HeaderValue {
@@ -117,7 +139,11 @@ impl RequestIds {
         let mut text = Vec::with_capacity(33);
         text.extend_from_slice(self.start.as_bytes());
         text.push(b'-');
-        text.extend((0..16).rev().map(|place| b"0123456789abcdef"[(count >> (place * 4) & 15) as usize]));
+        text.extend(
+            (0..16)
+                .rev()
+                .map(|place| b"0123456789abcdef"[(count >> (place * 4) & 15) as usize]),
+        );
         HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("-"))
     }
 }

@@ -9,5 +9,6 @@ pub mod keeper;
 pub mod keyring;
 pub mod listen;
 pub mod master;
+pub mod serve;
 pub mod swift;
 pub mod tls;

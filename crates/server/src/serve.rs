@@ -18,9 +18,9 @@ use tokio::task::JoinHandle;
 
 use crate::clock::SystemClock;
 use crate::config::{self, Config, Database, Exposed};
+use crate::entropy::SystemEntropy;
 use crate::front::{Front, Worker};
 use crate::http;
-use crate::entropy::SystemEntropy;
 use crate::keeper::{Background, FirstStart, Keeper, OpenError, Parts, Refusal};
 use crate::listen::{self, Drained, Handle, Transport};
 use crate::master::{self, MasterKeyError, Origin};
@@ -60,7 +60,9 @@ pub enum StartError {
     #[error(transparent)]
     MasterKey(#[from] MasterKeyError),
     /// There is data, but not the master key that it was made with.
-    #[error("there is data, but no master key at {0}. Put the key that the data was made with there; without it no key in the data can be verified")]
+    #[error(
+        "there is data, but no master key at {0}. Put the key that the data was made with there; without it no key in the data can be verified"
+    )]
     MasterKeyMissing(PathBuf),
     /// The store does not open.
     #[error(transparent)]
@@ -92,11 +94,17 @@ pub async fn start(config: &Config) -> Result<(Running, FirstStart), StartError>
         Some(files) => Transport::Tls(Arc::new(Tls::load(files.clone())?)),
     };
     // Before anything is opened: a port in use is the commonest reason not to start, and must leave nothing behind.
-    let listen = |error| StartError::Listen { address: config.listen, error };
+    let listen = |error| StartError::Listen {
+        address: config.listen,
+        error,
+    };
     let listener = listen::bind(config.listen).map_err(listen)?;
     let address = listener.local_addr().map_err(listen)?;
 
-    make_private(&config.data).map_err(|error| StartError::Data { path: config.data.clone(), error })?;
+    make_private(&config.data).map_err(|error| StartError::Data {
+        path: config.data.clone(),
+        error,
+    })?;
     let (master, made_master_key) = master_key(config)?;
     let store = open_store(config).await?;
     let parts = Parts {
@@ -110,7 +118,10 @@ pub async fn start(config: &Config) -> Result<(Running, FirstStart), StartError>
         Ok(keeper) => Arc::new(keeper),
         Err(error) => return Err(without_new_key(error, made_master_key)),
     };
-    let request = RequestKey::new("start").map_err(|error| Refusal::Text { field: "request", error })?;
+    let request = RequestKey::new("start").map_err(|error| Refusal::Text {
+        field: "request",
+        error,
+    })?;
     let first = keeper.start(Source { address: None, request }).await?;
 
     let mut tasks = Vec::new();
@@ -118,11 +129,13 @@ pub async fn start(config: &Config) -> Result<(Running, FirstStart), StartError>
         let tls = Arc::clone(tls);
         tasks.push(tokio::spawn(async move { tls.watch(CERTIFICATE_LOOK).await }));
     }
-    let background = Background { flush_every: config.usage_flush_every };
+    let background = Background {
+        flush_every: config.usage_flush_every,
+    };
     tasks.push(tokio::spawn(background.run(Arc::clone(&keeper))));
 
     let url = match &config.public_url {
-        Some(url) => url.to_string(),
+        Some(url) => url.as_str().to_owned(),
         None => format!("{}://{address}", if config.tls.is_some() { "https" } else { "http" }),
     };
     let processors = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
@@ -133,11 +146,25 @@ pub async fn start(config: &Config) -> Result<(Running, FirstStart), StartError>
     let handle = listen::listen(listener, &transport, workers, (&config.limits).into(), move |_| {
         let mut start = [0; 8];
         SystemEntropy.fill(&mut start);
-        let worker = Rc::new(Worker::new(Arc::clone(&door), router.clone(), Arc::clone(&trusted), start));
+        let worker = Rc::new(Worker::new(
+            Arc::clone(&door),
+            router.clone(),
+            Arc::clone(&trusted),
+            start,
+        ));
         move |connection| Front::new(Rc::clone(&worker), connection)
     })
     .map_err(listen)?;
-    Ok((Running { keeper, handle, tasks, made_master_key, url }, first))
+    Ok((
+        Running {
+            keeper,
+            handle,
+            tasks,
+            made_master_key,
+            url,
+        },
+        first,
+    ))
 }
 
 impl Running {
@@ -168,8 +195,10 @@ impl Running {
 pub async fn open_store(config: &Config) -> Result<Arc<dyn Store>, StoreError> {
     Ok(match &config.database {
         Database::Memory => Arc::new(Memory::new()),
-        Database::Sqlite(path) => Arc::new(Sqlite::open(path.as_deref().unwrap_or(&config.data.join(DATABASE_FILE)))?),
-        Database::Postgres(url) => Arc::new(Postgres::connect(url).await?),
+        Database::Sqlite(path) => Arc::new(Sqlite::open(
+            path.as_deref().unwrap_or(&config.data.join(DATABASE_FILE)),
+        )?),
+        Database::Postgres(url) => Arc::new(Postgres::connect(url, &mut SystemEntropy).await?),
     })
 }
 

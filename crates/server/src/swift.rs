@@ -65,11 +65,19 @@ pub fn is_swift<B>(request: &Request<B>) -> bool {
 
 fn head_is_plain(headers: &HeaderMap) -> bool {
     let json = headers.get(CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
-    json && !headers.contains_key(CONTENT_ENCODING) && !headers.contains_key(API_KEY) && !headers.contains_key(REQUEST_ID)
+    json && !headers.contains_key(CONTENT_ENCODING)
+        && !headers.contains_key(API_KEY)
+        && !headers.contains_key(REQUEST_ID)
 }
 
 /// The answer, or nothing where the long way must be taken.
-pub fn answer(keeper: &Keeper, memo: &Memo, headers: &HeaderMap, address: Option<IpAddr>, body: &[u8]) -> Option<Bytes> {
+pub fn answer(
+    keeper: &Keeper,
+    memo: &Memo,
+    headers: &HeaderMap,
+    address: Option<IpAddr>,
+    body: &[u8],
+) -> Option<Bytes> {
     let body: Body<'_> = serde_json::from_slice(body).ok()?;
     let scopes = match (&body.scopes, &body.any_scopes) {
         (None, None) => Needed::Nothing,
@@ -87,9 +95,18 @@ pub fn answer(keeper: &Keeper, memo: &Memo, headers: &HeaderMap, address: Option
     };
     // Last, because it counts as a use of the caller's key: nothing after it may take the long way for a fault of the body.
     let project = admitted(keeper, memo, headers, address)?;
-    let ask =
-        Ask { scopes, audience: body.audience, environment: body.environment, address: client, origin: body.origin };
-    let question = Question { credential: body.credential, ask, counting: Counting::Counted };
+    let ask = Ask {
+        scopes,
+        audience: body.audience,
+        environment: body.environment,
+        address: client,
+        origin: body.origin,
+    };
+    let question = Question {
+        credential: body.credential,
+        ask,
+        counting: Counting::Counted,
+    };
     keeper
         .verify(project, &question, |answer| {
             let mut json = Vec::with_capacity(ANSWER_BYTES);
@@ -128,7 +145,11 @@ fn admitted(keeper: &Keeper, memo: &Memo, headers: &HeaderMap, address: Option<I
     let secret = credential.to_str().ok()?.strip_prefix("Bearer ")?;
     let verifier = keeper.verifier(secret, address).ok()?;
     let project = keeper.admit(&verifier).ok()?;
-    *memo = Some(Remembered { credential: Zeroizing::new(credential.as_bytes().to_vec()), address, verifier });
+    *memo = Some(Remembered {
+        credential: Zeroizing::new(credential.as_bytes().to_vec()),
+        address,
+        verifier,
+    });
     Some(project)
 }
 

@@ -37,7 +37,11 @@ async fn nodes_that_start_at_once_on_an_empty_database_all_succeed() {
         .collect();
     let new = bindings.iter().filter(|binding| **binding == Binding::New).count();
     let same = bindings.iter().filter(|binding| **binding == Binding::Same).count();
-    assert_eq!((new, same), (1, 7), "one node binds the store, the others find it bound");
+    assert_eq!(
+        (new, same),
+        (1, 7),
+        "one node binds the store, the others find it bound"
+    );
     assert_eq!(database.node().await.bind([8; 32]).await.unwrap(), Binding::Other);
 }
 
@@ -51,10 +55,7 @@ async fn a_database_of_a_newer_program_is_left_alone() {
         .await
         .unwrap();
     let refused = Postgres::connect(&database.url, &mut Seeded::new(1)).await.unwrap_err();
-    assert!(
-        matches!(refused, StoreError::TooNew { found: 7001, .. }),
-        "{refused}"
-    );
+    assert!(matches!(refused, StoreError::TooNew { found: 7001, .. }), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -88,7 +89,10 @@ async fn a_follower_never_sees_a_number_before_all_smaller_ones() {
     let mut given: Vec<u64> = Vec::new();
     for numbers in committers.await.unwrap() {
         let numbers: Vec<u64> = numbers.unwrap().into_iter().map(|number| number.0).collect();
-        assert!(numbers.is_sorted(), "one after the other means one number after the other");
+        assert!(
+            numbers.is_sorted(),
+            "one after the other means one number after the other"
+        );
         given.extend(numbers);
     }
     given.sort_unstable();
@@ -156,7 +160,10 @@ async fn of_many_commits_based_on_the_same_revision_one_wins() {
         .iter()
         .filter(|outcome| matches!(outcome, Err(CommitError::Stale { noun: Noun::User })))
         .count();
-    assert_eq!((outcomes.iter().filter(|outcome| outcome.is_ok()).count(), stale), (1, 49));
+    assert_eq!(
+        (outcomes.iter().filter(|outcome| outcome.is_ok()).count(), stale),
+        (1, 49)
+    );
     let feed = nodes[1].feed(EventNumber(0), Limit::LARGEST).await.unwrap();
     assert_eq!(feed.len(), 2, "a commit that came to nothing leaves no event");
 }
@@ -190,17 +197,27 @@ async fn a_commit_that_cannot_be_does_not_hurt_those_written_together_with_it() 
         })
         .collect();
     let outcomes = join_all(writes.into_iter().map(|write| node.commit(vec![write]))).await;
-    assert!(matches!(outcomes[10], Err(CommitError::SecretTaken)), "{:?}", outcomes[10]);
+    assert!(
+        matches!(outcomes[10], Err(CommitError::SecretTaken)),
+        "{:?}",
+        outcomes[10]
+    );
     assert!(
         matches!(outcomes[20], Err(CommitError::HandleTaken { noun: Noun::User })),
         "{:?}",
         outcomes[20]
     );
     for (one, other) in [(30, 35), (40, 50)] {
-        let done = [one, other].into_iter().filter(|place| outcomes[*place].is_ok()).count();
+        let done = [one, other]
+            .into_iter()
+            .filter(|place| outcomes[*place].is_ok())
+            .count();
         assert_eq!(done, 1, "{:?} and {:?}", outcomes[one], outcomes[other]);
     }
-    let refused: Vec<String> = outcomes.iter().filter_map(|outcome| Some(outcome.as_ref().err()?.to_string())).collect();
+    let refused: Vec<String> = outcomes
+        .iter()
+        .filter_map(|outcome| Some(outcome.as_ref().err()?.to_string()))
+        .collect();
     assert_eq!(refused.len(), 4, "{refused:?}");
 }
 
@@ -212,8 +229,16 @@ async fn commits_in_one_transaction_are_all_written_or_none() {
     let (ada, enrolment) = world.enrol("ada");
     let (suspended, suspension) = world.suspend(&ada);
     let numbers = node.commit(vec![enrolment, suspension]).await.unwrap();
-    assert_eq!(numbers, [EventNumber(1), EventNumber(2)], "the second builds on the first");
-    let stored = node.record(world.project.id, Noun::User, ada.id()).await.unwrap().unwrap();
+    assert_eq!(
+        numbers,
+        [EventNumber(1), EventNumber(2)],
+        "the second builds on the first"
+    );
+    let stored = node
+        .record(world.project.id, Noun::User, ada.id())
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(stored.revision, suspended.revision());
 
     let (bob, enrolment) = world.enrol("bob");
@@ -222,7 +247,12 @@ async fn commits_in_one_transaction_are_all_written_or_none() {
         matches!(refused, Err(CommitError::Stale { noun: Noun::User })),
         "{refused:?}"
     );
-    assert!(node.record(world.project.id, Noun::User, bob.id()).await.unwrap().is_none());
+    assert!(
+        node.record(world.project.id, Noun::User, bob.id())
+            .await
+            .unwrap()
+            .is_none()
+    );
     assert_eq!(node.commit(Vec::new()).await.unwrap(), []);
 }
 
@@ -292,13 +322,24 @@ async fn a_text_that_postgresql_cannot_hold_finds_nothing() {
     let database = Database::make().await;
     let node = database.node().await;
     let project = World::new(1).project.id;
-    assert!(node.record_by_handle(project, Noun::User, "a\0b").await.unwrap().is_none());
+    assert!(
+        node.record_by_handle(project, Noun::User, "a\0b")
+            .await
+            .unwrap()
+            .is_none()
+    );
     let records = RecordQuery {
         handle_prefix: Some("a\0".to_owned()),
         after: None,
         limit: Limit::DEFAULT,
     };
-    assert!(node.records(project, Noun::User, &records).await.unwrap().entries.is_empty());
+    assert!(
+        node.records(project, Noun::User, &records)
+            .await
+            .unwrap()
+            .entries
+            .is_empty()
+    );
     for action in ["key\0", "key\0.*"] {
         let events = EventQuery {
             action: Some(action.to_owned()),
@@ -332,7 +373,9 @@ async fn nobody_waits_longer_than_agreed_behind_a_lock_that_is_not_given_back() 
         .await
         .unwrap();
     let started = Instant::now();
-    let writes: Vec<_> = (0..40).map(|place| world.issue(owner, &format!("key {place}")).1).collect();
+    let writes: Vec<_> = (0..40)
+        .map(|place| world.issue(owner, &format!("key {place}")).1)
+        .collect();
     for outcome in join_all(writes.into_iter().map(|write| node.commit(vec![write]))).await {
         assert!(
             matches!(outcome, Err(CommitError::Store(StoreError::Unavailable(_)))),
@@ -363,7 +406,9 @@ async fn a_store_that_was_closed_wrote_what_was_queued_and_takes_no_more() {
     let node = Arc::new(database.node().await);
     let mut world = World::new(1);
     let owner = world.somebody();
-    let writes: Vec<_> = (0..20).map(|place| world.issue(owner, &format!("key {place}")).1).collect();
+    let writes: Vec<_> = (0..20)
+        .map(|place| world.issue(owner, &format!("key {place}")).1)
+        .collect();
     let mut queued = join_all(writes.into_iter().map(|write| node.commit(vec![write])));
     // Polled once, all of them are in the queue.
     assert!(futures_util::poll!(&mut queued).is_pending());

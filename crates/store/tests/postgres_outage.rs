@@ -223,7 +223,11 @@ async fn a_server_that_says_nothing_is_not_waited_for() {
     assert!(matches!(feed, Err(StoreError::Unavailable(_))), "{feed:?}");
     assert!(matches!(noted, Err(StoreError::Unavailable(_))), "{noted:?}");
     assert!(matches!(loaded, Err(StoreError::Unavailable(_))), "{loaded:?}");
-    assert!(started.elapsed() <= ANSWER_WITHIN + TOLERANCE, "{:?}", started.elapsed());
+    assert!(
+        started.elapsed() <= ANSWER_WITHIN + TOLERANCE,
+        "{:?}",
+        started.elapsed()
+    );
 
     // Now that it is known to be silent, nobody waits at all.
     let again = Instant::now();
@@ -246,7 +250,9 @@ async fn a_server_that_is_not_there_is_told_at_once() {
     };
     let started = Instant::now();
     let url = format!("postgres://keyholt:hush@127.0.0.1:{port}/keyholt");
-    let refused = Postgres::connect(&url, &mut support::world::Seeded::new(1)).await.unwrap_err();
+    let refused = Postgres::connect(&url, &mut support::world::Seeded::new(1))
+        .await
+        .unwrap_err();
     assert!(matches!(refused, StoreError::Unavailable(_)), "{refused}");
     assert!(!format!("{refused} {refused:?}").contains("hush"));
     assert!(started.elapsed() <= Duration::from_secs(4));

@@ -36,7 +36,10 @@ fn certify(home: &Path, authority: &Path, name: &str) {
     std::fs::write(authority, params.self_signed(&key).unwrap().pem()).unwrap();
     let issuer = Issuer::new(params, key);
     let key = KeyPair::generate().unwrap();
-    let certificate = CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
+    let certificate = CertificateParams::new(vec![name.to_owned()])
+        .unwrap()
+        .signed_by(&key, &issuer)
+        .unwrap();
     std::fs::write(home.join("server.pem"), certificate.pem()).unwrap();
     let secret = home.join("server.key");
     std::fs::write(&secret, key.serialize_pem()).unwrap();
@@ -77,7 +80,11 @@ async fn a_certificate_for_another_host_is_refused() {
     let (server, outside) = server_for("db.example.org").await;
     let authority = outside.path().join("ca.pem");
     let url = server.url();
-    let refused = connect(&format!("{url}?sslmode=verify-full&sslrootcert={}", authority.display())).await;
+    let refused = connect(&format!(
+        "{url}?sslmode=verify-full&sslrootcert={}",
+        authority.display()
+    ))
+    .await;
     assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
     connect(&format!("{url}?sslmode=require")).await.unwrap();
 }
@@ -96,7 +103,9 @@ async fn encryption_that_is_demanded_is_not_done_without() {
 const CONNECTIONS: i64 = 5;
 
 async fn encrypted(server: &Server) -> i64 {
-    let (client, connection) = tokio_postgres::connect(&server.url(), tokio_postgres::NoTls).await.unwrap();
+    let (client, connection) = tokio_postgres::connect(&server.url(), tokio_postgres::NoTls)
+        .await
+        .unwrap();
     tokio::spawn(connection);
     let counted = "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
                    WHERE ssl AND application_name = 'keyholt'";

@@ -195,9 +195,7 @@ impl<'a> Run<'a> {
             .map(|limit| {
                 // Counted when the whole run is in: keys that came later do not count against this one.
                 let later = self.keys.iter().skip(limit.place).filter(|key| {
-                    key.is_counted()
-                        && key.columns.project.uuid() == limit.project
-                        && key.columns.owner == limit.owner
+                    key.is_counted() && key.columns.project.uuid() == limit.project && key.columns.owner == limit.owner
                 });
                 limit.most.saturating_add(signed(later.count()))
             })
@@ -327,7 +325,9 @@ pub(super) fn key_columns<'a>(keys: &[&'a KeyItem]) -> Vec<Value<'a>> {
         column(keys, |key| key.columns.state_at),
         column(keys, |key| key.columns.cause.as_str()),
         column(keys, |key| key.columns.current.0.as_slice()),
-        column(keys, |key| key.columns.retiring.as_ref().map(|digest| digest.0.as_slice())),
+        column(keys, |key| {
+            key.columns.retiring.as_ref().map(|digest| digest.0.as_slice())
+        }),
         column(keys, |key| key.columns.retiring_until),
         column(keys, |key| key.columns.name.as_str()),
         column(keys, |key| key.columns.description.as_str()),

@@ -186,7 +186,9 @@ async fn write_batch(session: &Session, batch: Vec<Request>) -> Result<(), Strin
             Ok(())
         }
         Err(Failure::Refused(error)) if alone && grouping == Grouping::Apart => {
-            batch.into_iter().for_each(|request| request.answer(Err(error.clone().into())));
+            batch
+                .into_iter()
+                .for_each(|request| request.answer(Err(error.clone().into())));
             Ok(())
         }
         Err(Failure::Refused(_)) => write_apart(session, batch, deadline).await,
@@ -306,7 +308,9 @@ async fn write(session: &Session, commits: &[&Ready], grouping: Grouping, deadli
     let plan = Plan::new(commits, grouping);
     for attempt in 1.. {
         if Instant::now() >= deadline {
-            return Err(Failure::Refused(Refusal::Other("too many changes are waiting".to_owned())));
+            return Err(Failure::Refused(Refusal::Other(
+                "too many changes are waiting".to_owned(),
+            )));
         }
         let committing = AtomicBool::new(false);
         let outcome = timeout_at(deadline, transact(session, &plan, &committing)).await;

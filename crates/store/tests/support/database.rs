@@ -56,9 +56,14 @@ async fn plain(url: &str) -> tokio_postgres::Client {
     client
 }
 
-#[expect(clippy::disallowed_methods, reason = "the test command says in the environment where its server is")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the test command says in the environment where its server is"
+)]
 fn server_url() -> String {
     std::env::var("KEYHOLT_TEST_POSTGRES").unwrap_or_else(|_| {
-        panic!("these tests need a PostgreSQL: run them with `make test`, which starts one and sets KEYHOLT_TEST_POSTGRES")
+        panic!(
+            "these tests need a PostgreSQL: run them with `make test`, which starts one and sets KEYHOLT_TEST_POSTGRES"
+        )
     })
 }

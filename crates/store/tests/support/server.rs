@@ -29,10 +29,16 @@ impl Server {
             run(Command::new("chown").args(["-R", "postgres"]).arg(home.path()));
         }
         let data = home.path().join("data");
-        run(as_owner("initdb")
-            .arg("--pgdata")
-            .arg(&data)
-            .args(["--username", "keyholt", "--auth", "trust", "--encoding", "UTF8", "--no-locale", "--no-sync"]));
+        run(as_owner("initdb").arg("--pgdata").arg(&data).args([
+            "--username",
+            "keyholt",
+            "--auth",
+            "trust",
+            "--encoding",
+            "UTF8",
+            "--no-locale",
+            "--no-sync",
+        ]));
         let mut server = Self {
             home,
             port: 0,
@@ -40,7 +46,11 @@ impl Server {
         };
         // A port that is free now may be taken a moment later.
         for _ in 0..5 {
-            server.port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
+            server.port = TcpListener::bind(("127.0.0.1", 0))
+                .unwrap()
+                .local_addr()
+                .unwrap()
+                .port();
             if server.try_start() {
                 return server;
             }
@@ -85,7 +95,10 @@ impl Server {
         run(Command::new("kill").args([signal, &postmaster]));
         for child in children_of(&postmaster) {
             // One that ended in between needs no signal.
-            let _ = Command::new("kill").args([signal, &child]).stderr(Stdio::null()).status();
+            let _ = Command::new("kill")
+                .args([signal, &child])
+                .stderr(Stdio::null())
+                .status();
         }
     }
 
@@ -94,7 +107,11 @@ impl Server {
             "-c listen_addresses=127.0.0.1 -c port={} -c unix_socket_directories={} {}",
             self.port,
             self.home.path().display(),
-            self.settings.iter().map(|setting| format!("-c {setting}")).collect::<Vec<_>>().join(" "),
+            self.settings
+                .iter()
+                .map(|setting| format!("-c {setting}"))
+                .collect::<Vec<_>>()
+                .join(" "),
         );
         self.control("start")
             .arg("--log")
@@ -108,7 +125,10 @@ impl Server {
     fn control(&self, what: &str) -> Command {
         let mut command = as_owner("pg_ctl");
         command.args([what, "--silent", "--pgdata"]).arg(self.data());
-        command.current_dir(self.home.path()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+            .current_dir(self.home.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         command
     }
 
@@ -131,8 +151,15 @@ impl Drop for Server {
 }
 
 fn children_of(parent: &str) -> Vec<String> {
-    let listed = Command::new("ps").args(["-o", "pid=", "--ppid", parent]).output().unwrap();
-    String::from_utf8(listed.stdout).unwrap().split_whitespace().map(str::to_owned).collect()
+    let listed = Command::new("ps")
+        .args(["-o", "pid=", "--ppid", parent])
+        .output()
+        .unwrap();
+    String::from_utf8(listed.stdout)
+        .unwrap()
+        .split_whitespace()
+        .map(str::to_owned)
+        .collect()
 }
 
 /// A program of PostgreSQL, run as somebody whom it accepts: it refuses to be root.
@@ -149,7 +176,9 @@ fn as_owner(program: &str) -> Command {
 
 fn newest_bin() -> PathBuf {
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    let newest = versions.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok()).max();
+    let newest = versions
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
+        .max();
     let newest = newest.expect("these tests need a PostgreSQL: `make test` says how to install one");
     PathBuf::from(format!("/usr/lib/postgresql/{newest}/bin"))
 }

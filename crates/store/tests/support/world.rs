@@ -36,7 +36,10 @@ impl Seeded {
 impl Entropy for Seeded {
     fn fill(&mut self, buffer: &mut [u8]) {
         for byte in buffer {
-            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            self.0 = self
+                .0
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             *byte = self.0.to_be_bytes()[0];
         }
     }
@@ -166,10 +169,7 @@ impl World {
 
     /// The revocation of a key as it is here.
     pub fn revoke(&self, key: &Key) -> (Key, Write) {
-        let permit: Permit<WriteKeys> = self
-            .actor
-            .permit(self.project.id, Subject::Owner(key.owner))
-            .unwrap();
+        let permit: Permit<WriteKeys> = self.actor.permit(self.project.id, Subject::Owner(key.owner)).unwrap();
         let (after, commit) = revoke(&permit, key, Cause::new("leaked").unwrap(), NOW).unwrap();
         (after, self.sealed(commit))
     }
