@@ -1,6 +1,7 @@
 //! `cargo xtask`: the chores of this repository that are better written in Rust than in a shell.
 
 mod canary;
+mod generate;
 mod tidy;
 
 use std::io;
@@ -20,6 +21,8 @@ struct Xtask {
 enum Chore {
     /// Check the house style: sizes, first lines, forbidden words, links, who may depend on whom
     Tidy,
+    /// Write the OpenAPI document and the reference pages anew
+    Generate,
     /// Search everything the test suite left behind for the secrets that it made
     Canary(canary::Canary),
 }
@@ -28,6 +31,7 @@ fn main() -> anyhow::Result<ExitCode> {
     let mut out = io::stdout().lock();
     match Xtask::parse().chore {
         Chore::Tidy => tidy::run(repository(), &mut out),
+        Chore::Generate => generate::run(repository(), &mut out),
         Chore::Canary(canary) => Ok(canary.run(&mut out)),
     }
 }

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use crate::fault::{FaultCode, Faults, Reason};
 use crate::reference::{Names, OwnerName, OwnerReference};
+use crate::words::{EventNoun, EventOutcome};
 
 /// Most characters of an action in a filter.
 pub const ACTION_CHARS_MAX: usize = 64;
@@ -28,7 +29,7 @@ pub struct Event {
     #[schema(examples("key.revoke"))]
     pub action: String,
     /// `done` or `refused`.
-    #[schema(examples("done"))]
+    #[schema(value_type = EventOutcome)]
     pub outcome: String,
     /// The error code of a refusal.
     #[schema(required)]
@@ -71,7 +72,7 @@ pub struct EventActor {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct EventTarget {
     /// `project`, `role`, `user`, `team`, `service`, `key` or `setup`.
-    #[schema(value_type = String, examples("key"))]
+    #[schema(value_type = EventNoun)]
     pub kind: Noun,
     /// Which; `null` where it does not exist, or where many were meant.
     #[schema(required)]
@@ -155,7 +156,8 @@ pub struct EventFilter {
     pub owner: Option<String>,
     /// `done` or `refused`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[param(nullable = false)]
+    #[schema(value_type = Option<EventOutcome>)]
+    #[param(value_type = Option<EventOutcome>, inline, nullable = false)]
     pub outcome: Option<String>,
     /// From this instant on.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -10,6 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::fault::{FaultCode, Faults, Reason};
 use crate::reference::OwnerReference;
+use crate::words::{KeyKind, KeyState};
 
 /// Which keys are wanted. Filters are joined by *and*; one that is left out does not filter.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema, IntoParams)]
@@ -23,11 +24,13 @@ pub struct KeyFilter {
     pub owner: Option<String>,
     /// `standard`, `static` or `publishable`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[param(nullable = false)]
+    #[schema(value_type = Option<KeyKind>)]
+    #[param(value_type = Option<KeyKind>, inline, nullable = false)]
     pub kind: Option<String>,
     /// `active`, `suspended`, `revoked` or `expired`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[param(nullable = false)]
+    #[schema(value_type = Option<KeyState>)]
+    #[param(value_type = Option<KeyState>, inline, nullable = false)]
     pub state: Option<String>,
     /// With this scope written in their access.
     #[serde(default, skip_serializing_if = "Option::is_none")]

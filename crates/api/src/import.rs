@@ -11,6 +11,7 @@ use crate::fault::{FaultCode, Faults, Reason};
 use crate::key::{CreateKey, KeyWish};
 use crate::reference::OwnerChoice;
 use crate::scopes::Scopes;
+use crate::words::KeyKind;
 
 /// Most keys in one import.
 pub const IMPORT_MAX: usize = 10_000;
@@ -43,6 +44,7 @@ pub struct ImportedKey {
     pub owner: Option<OwnerChoice>,
     /// `standard` (when left out), `static` or `publishable`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<KeyKind>)]
     pub kind: Option<String>,
     /// What people call it.
     #[schema(min_length = 1, max_length = 64)]

@@ -26,6 +26,7 @@ use crate::reading::{read_cause, read_scopes, too_many};
 use crate::reference::{Names, OwnerChoice, OwnerName, OwnerReference};
 use crate::scopes::Scopes;
 use crate::secret::{PresentedSecret, RevealedSecret};
+use crate::words::{KeyKind, KeyState};
 
 /// A key as it is shown. It never holds a secret.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
@@ -39,7 +40,7 @@ pub struct Key {
     /// Whom it acts for.
     pub owner: OwnerName,
     /// `standard`, `static` or `publishable`.
-    #[schema(value_type = String, examples("standard"))]
+    #[schema(value_type = KeyKind, examples("standard"))]
     pub kind: Kind,
     /// What people call it.
     pub name: String,
@@ -68,7 +69,7 @@ pub struct Key {
     #[schema(required, value_type = Option<String>, format = DateTime)]
     pub expires_at: Option<Moment>,
     /// `active`, `suspended`, `revoked` or `expired`.
-    #[schema(examples("active"))]
+    #[schema(value_type = KeyState, examples("active"))]
     pub state: String,
     /// Since when it is suspended.
     #[schema(required, value_type = Option<String>, format = DateTime)]
@@ -194,7 +195,7 @@ pub struct CreateKey {
     pub owner: Option<OwnerChoice>,
     /// `standard` (when left out), `static` or `publishable`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(examples("standard"))]
+    #[schema(value_type = Option<KeyKind>)]
     pub kind: Option<String>,
     /// What people call it.
     #[schema(min_length = 1, max_length = 64)]

@@ -25,3 +25,4 @@ pub mod setup;
 pub mod usage;
 pub mod verify;
 pub mod whoami;
+pub mod words;

@@ -18,6 +18,7 @@ use crate::fault::{FaultCode, Faults, Reason};
 use crate::project::suspended_since;
 use crate::reading::read_roles;
 use crate::reference::{Names, Reference};
+use crate::words;
 
 macro_rules! shown {
     ($($(#[$doc:meta])* $name:ident($id:ty) { $($(#[$field_meta:meta])* $field:ident: $type:ty,)* })*) => {$(
@@ -137,7 +138,7 @@ pub struct Member {
     /// Who.
     pub user: MemberUser,
     /// `belong`, or `manage_keys` for leave to manage the team's keys.
-    #[schema(value_type = String, examples("manage_keys"))]
+    #[schema(value_type = words::MemberRight)]
     pub right: MemberRight,
 }
 
@@ -154,7 +155,7 @@ pub struct MemberUser {
 #[serde(deny_unknown_fields)]
 pub struct PutMember {
     /// `belong`, or `manage_keys` for leave to manage the team's keys.
-    #[schema(examples("manage_keys"))]
+    #[schema(value_type = words::MemberRight)]
     pub right: String,
 }
 

@@ -17,6 +17,7 @@ use crate::fault::{Blame, FaultCode, Faults, Reason};
 use crate::patch::{Patch, all_or, set};
 use crate::reading::{read_roles, too_many};
 use crate::reference::{Names, Reference};
+use crate::words;
 
 /// The word for a lifetime without end.
 pub const UNLIMITED: &str = "unlimited";
@@ -57,7 +58,7 @@ pub struct Policy {
     #[schema(examples("unlimited"))]
     pub longest_lifetime: String,
     /// Who may have keys: `user`, `team`, `service`.
-    #[schema(value_type = Vec<String>)]
+    #[schema(value_type = Vec<words::OwnerKind>)]
     pub owners: Vec<OwnerKind>,
     /// Most keys of one owner, revoked ones not counted.
     pub keys_per_owner: u32,
@@ -194,7 +195,6 @@ pub struct AmendProject {
         skip_serializing_if = "Option::is_none",
         deserialize_with = "crate::reading::optional_object"
     )]
-    #[schema(nullable = false)]
     pub policy: Option<AmendPolicy>,
 }
 
@@ -216,7 +216,7 @@ pub struct AmendPolicy {
     pub longest_lifetime: Patch<String>,
     /// Who may have keys: `user`, `team`, `service`.
     #[serde(default, skip_serializing_if = "Patch::is_keep")]
-    #[schema(value_type = Vec<String>, required = false, max_items = 3)]
+    #[schema(value_type = Vec<words::OwnerKind>, required = false, max_items = 3)]
     pub owners: Patch<Vec<String>>,
     /// Most keys of one owner, 1 to 1000000.
     #[serde(default, skip_serializing_if = "Patch::is_keep")]

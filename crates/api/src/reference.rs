@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::fault::{FaultCode, Reason};
+use crate::words;
 
 /// A thing named by its id or its handle. No handle is spelled like an id, so the two cannot be confused.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -110,7 +111,7 @@ impl OwnerChoice {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct OwnerName {
     /// `user`, `team` or `service`.
-    #[schema(value_type = String, examples("user"))]
+    #[schema(value_type = words::OwnerKind)]
     pub kind: OwnerKind,
     /// Its id.
     pub id: Uuid,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::fault::{FaultCode, Faults, Reason};
+use crate::words::UseOutcome;
 
 /// Most hours in one answer: a year.
 pub const USAGE_HOURS_MAX: i64 = 8_784;
@@ -73,7 +74,7 @@ pub struct UsageHour {
     #[schema(value_type = String, format = DateTime)]
     pub hour: Moment,
     /// `granted`, `granted_retiring`, `denied_standing`, `denied_bounds` or `denied_scope`.
-    #[schema(examples("granted"))]
+    #[schema(value_type = UseOutcome)]
     pub outcome: String,
     /// How often.
     pub count: u64,

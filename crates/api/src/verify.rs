@@ -16,6 +16,7 @@ use crate::fault::{FaultCode, Faults, Reason};
 use crate::reading::too_many;
 use crate::reference::OwnerName;
 use crate::secret::PresentedSecret;
+use crate::words::{IncludeWord, KeyKind};
 
 /// Most questions in one batch.
 pub const BATCH_MAX: usize = 1000;
@@ -62,7 +63,7 @@ pub struct Verify {
     pub origin: Option<String>,
     /// What else to tell about the key: `name`, `tags`, `metadata`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(max_items = 3)]
+    #[schema(value_type = Option<Vec<IncludeWord>>, max_items = 3)]
     pub include: Option<Vec<String>>,
     /// `true` counts nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -262,7 +263,7 @@ pub struct VerifiedKey {
     #[schema(value_type = Uuid)]
     pub id: KeyId,
     /// `standard`, `static` or `publishable`.
-    #[schema(value_type = String, examples("standard"))]
+    #[schema(value_type = KeyKind)]
     pub kind: Kind,
     /// When it stops by itself; `null` is never.
     #[schema(required, value_type = Option<String>, format = DateTime)]

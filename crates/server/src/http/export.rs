@@ -12,6 +12,7 @@ use http::HeaderValue;
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use keyholt_api::event::{Event, EventFilter};
 use keyholt_api::fault::{FaultCode, Faults, Reason};
+use keyholt_api::words::{EventOutcome, ExportFormat};
 use keyholt_core::actor::Actor;
 use keyholt_core::id::ProjectId;
 use keyholt_store::{EventQuery, NumberedEvent, Page};
@@ -54,7 +55,7 @@ const COLUMNS: [&str; 19] = [
 pub struct ExportRequest {
     /// `jsonl` (when left out) or `csv`.
     #[serde(default)]
-    #[param(nullable = false)]
+    #[param(value_type = Option<ExportFormat>, inline, nullable = false)]
     format: Option<String>,
     /// With this action, such as `key.revoke`, or of this kind: `key.*`.
     #[serde(default)]
@@ -74,7 +75,7 @@ pub struct ExportRequest {
     owner: Option<String>,
     /// `done` or `refused`.
     #[serde(default)]
-    #[param(nullable = false)]
+    #[param(value_type = Option<EventOutcome>, inline, nullable = false)]
     outcome: Option<String>,
     /// From this instant on.
     #[serde(default)]
