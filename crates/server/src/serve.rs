@@ -35,6 +35,7 @@ const CERTIFICATE_LOOK: Duration = Duration::from_secs(5);
 pub struct Running {
     keeper: Arc<Keeper>,
     handle: Handle,
+    transport: Transport,
     tasks: Vec<JoinHandle<()>>,
     /// Where the master key was made, if it was made just now.
     pub made_master_key: Option<PathBuf>,
@@ -159,6 +160,7 @@ pub async fn start(config: &Config) -> Result<(Running, FirstStart), StartError>
         Running {
             keeper,
             handle,
+            transport,
             tasks,
             made_master_key,
             url,
@@ -176,6 +178,17 @@ impl Running {
     /// The address listened on.
     pub fn address(&self) -> std::net::SocketAddr {
         self.handle.local_addr()
+    }
+
+    /// Reads the certificate again. One that cannot be used is logged, and the old one stays.
+    pub fn reload(&self) {
+        match &self.transport {
+            Transport::Plain => {}
+            Transport::Tls(tls) => match tls.reload() {
+                Ok(()) => tracing::info!("read the certificate again"),
+                Err(error) => tracing::error!(%error, "the certificate stays as it was"),
+            },
+        }
     }
 
     /// Stops accepting, answers what was asked, writes down what is in memory, and closes the store.
