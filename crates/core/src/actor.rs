@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::commit::Record;
 use crate::id::{KeyId, ProjectId, SYSTEM, TeamId};
 use crate::owner::Owner;
 use crate::scope::{Access, Scope, ScopeSet, Wanted};
@@ -150,7 +151,15 @@ pub fn is_management_scope(scope: &Scope) -> bool {
 pub struct Permit<A: Action> {
     actor: Actor,
     project: ProjectId,
+    reach: Reach,
     action: PhantomData<A>,
+}
+
+/// How far a permit reaches in its project.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Reach {
+    Everywhere,
+    Only(Owner),
 }
 
 impl<A: Action> Permit<A> {
@@ -163,6 +172,20 @@ impl<A: Action> Permit<A> {
     pub fn project(&self) -> ProjectId {
         self.project
     }
+
+    /// Whether the leave is about this record. A verb that is handed a permit for one thing and another thing to do it to
+    /// was called by mistake; every commit asserts that it was not.
+    pub(crate) fn reaches(&self, record: &Record) -> bool {
+        let here = match record {
+            // A project changes with leave in itself, or in the project from which all are operated.
+            Record::Project(project) => project.id == self.project || record.project() == self.project,
+            _ => record.project() == self.project,
+        };
+        here && match self.reach {
+            Reach::Everywhere => true,
+            Reach::Only(owner) => record.owner() == Some(owner),
+        }
+    }
 }
 
 impl Actor {
@@ -172,20 +195,26 @@ impl Actor {
             return Err(Forbidden::Hidden);
         }
         let has = |scope: &str| Wanted::parse(scope).is_ok_and(|scope| self.effective.covers(scope));
-        if !has(A::SCOPE) {
-            let own = A::OWN
-                .filter(|scope| has(scope))
-                .ok_or(Forbidden::Lacks { scope: A::SCOPE })?;
+        // SECURITY: an administrator's `keyholt:*` covers this scope by its text, but a tenant operates nothing.
+        if A::SCOPE == Operate::SCOPE && !self.is_operator() {
+            return Err(Forbidden::Lacks { scope: A::SCOPE });
+        }
+        let reach = if has(A::SCOPE) {
+            Reach::Everywhere
+        } else if A::OWN.is_some_and(has) {
             match subject {
                 Subject::Project => return Err(Forbidden::Lacks { scope: A::SCOPE }),
                 // SECURITY: to somebody who may only see what is theirs, another's key does not exist.
                 Subject::Owner(owner) if !self.is_own(owner) => return Err(Forbidden::Hidden),
-                Subject::Owner(_) => debug_assert!(!own.is_empty()),
+                Subject::Owner(owner) => Reach::Only(owner),
             }
-        }
+        } else {
+            return Err(Forbidden::Lacks { scope: A::SCOPE });
+        };
         Ok(Permit {
             actor: self.clone(),
             project,
+            reach,
             action: PhantomData,
         })
     }
@@ -195,6 +224,12 @@ impl Actor {
         self.home == SYSTEM
     }
 
+    /// Whether there is nothing that anybody could have beyond what this actor's key carries.
+    fn carries_all(&self) -> bool {
+        let covers = |scope: &str| Wanted::parse(scope).is_ok_and(|scope| self.effective.covers(scope));
+        covers("*") && covers("keyholt:*")
+    }
+
     fn is_own(&self, owner: Owner) -> bool {
         owner == self.owner || matches!(owner, Owner::Team(team) if self.manages.contains(&team))
     }
@@ -202,18 +237,12 @@ impl Actor {
     /// Whether the actor may bring about a key with this access and life, for an owner with these permissions.
     ///
     /// Asked on every path that makes a secret known or widens or prolongs a key: create, import, amend, resume, rotate.
-    pub fn may_hand_on(
-        &self,
-        access: &Access,
-        owner: Owner,
-        permissions: &ScopeSet,
-        expiry: Expiry,
-    ) -> Result<(), Beyond> {
+    pub fn may_hand_on(&self, access: &Access, permissions: &ScopeSet, expiry: Expiry) -> Result<(), Beyond> {
         let handed = match access {
             Access::Only(scopes) => scopes,
             Access::Everything => {
-                // A narrow key could match its owner's permissions today and be outgrown by them tomorrow.
-                if owner == self.owner && *self.access != Access::Everything {
+                // A narrow key could match the owner's permissions today and be outgrown by them tomorrow.
+                if *self.access != Access::Everything && !self.carries_all() {
                     return Err(Beyond::Everything);
                 }
                 permissions

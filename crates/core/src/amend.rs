@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use crate::actor::{Beyond, Permit, WriteKeys};
 use crate::commit::Commit;
-use crate::issue::Circumstances;
+use crate::issue::{Circumstances, is_publishable};
 use crate::key::{Bounds, Key, Kind, State};
 use crate::project::PolicyBreach;
 use crate::rotate::replace;
-use crate::scope::{Access, Scope};
+use crate::scope::{Access, Scope, ScopeSet};
 use crate::text::{Cause, Description, Metadata, Name, Tag};
 use crate::time::{Expiry, Moment};
 
@@ -77,16 +77,15 @@ pub fn amend(
     let authority = amendment.access.is_some() || amendment.expiry.is_some() || amendment.bounds.is_some();
     if let Some(access) = amendment.access {
         check_access(key.kind, &access)?;
-        if let Access::Only(scopes) = &access {
-            world.project.policy.knows_scopes(scopes)?;
-        }
+        world.project.policy.knows_scopes(&added(&key.access, &access))?;
         amended.access = access;
     }
     if let Some(expiry) = amendment.expiry {
         if expiry.is_past(now) {
             return Err(AmendError::AlreadyExpired);
         }
-        if key.kind != Kind::Static {
+        // A key from before a stricter policy may still be shortened.
+        if key.kind != Kind::Static && expiry.outlives(key.expiry) {
             world.project.policy.allows_expiry(expiry, now)?;
         }
         amended.expiry = expiry;
@@ -100,7 +99,7 @@ pub fn amend(
     if authority && widens(key, &amended) {
         permit
             .actor()
-            .may_hand_on(&amended.access, key.owner, world.permissions, amended.expiry)?;
+            .may_hand_on(&amended.access, world.permissions, amended.expiry)?;
     }
     if amended.about == key.about
         && amended.access == key.access
@@ -116,10 +115,20 @@ pub fn amend(
 fn check_access(kind: Kind, access: &Access) -> Result<(), AmendError> {
     let fits = match (kind, access) {
         (Kind::Standard, _) | (Kind::Static, Access::Everything) => true,
-        (Kind::Publishable, Access::Only(scopes)) => !scopes.iter().any(Scope::is_reserved),
-        (Kind::Static, Access::Only(_)) | (Kind::Publishable, Access::Everything) => false,
+        (Kind::Publishable, access) => is_publishable(access),
+        (Kind::Static, Access::Only(_)) => false,
     };
     if fits { Ok(()) } else { Err(AmendError::Kind(kind)) }
+}
+
+/// The scopes that the new access names and the old one did not: what a key names already may stay,
+/// though the project does not know it any more.
+fn added(before: &Access, after: &Access) -> ScopeSet {
+    let Access::Only(after) = after else {
+        return ScopeSet::default();
+    };
+    let named = |scope: &Scope| matches!(before, Access::Only(before) if before.contains(scope));
+    after.without(named)
 }
 
 /// Whether the key could do anything after the change that it could not do before.

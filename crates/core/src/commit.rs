@@ -254,6 +254,7 @@ impl Commit {
         now: Moment,
     ) -> Self {
         let record = change.record();
+        debug_assert!(permit.reaches(record), "leave was given for something else");
         let event = Event {
             // A change to a project itself is part of that project's story.
             project: permit.project(),

@@ -104,7 +104,7 @@ pub enum IssueError {
     #[error("only a user may have a static key, and it carries everything")]
     NotStatic,
     /// What everybody may see must not open everything, nor Keyholt itself.
-    #[error("a publishable key names its scopes, and none of them is in `keyholt:`")]
+    #[error("a publishable key names its scopes, and none of them is `*` or in `keyholt:`")]
     NotPublishable,
 }
 
@@ -123,9 +123,7 @@ pub fn issue(
         policy.knows_scopes(scopes)?;
     }
     let expiry = expiry_of(&wish, world.project, now)?;
-    permit
-        .actor()
-        .may_hand_on(&wish.access, wish.owner, world.permissions, expiry)?;
+    permit.actor().may_hand_on(&wish.access, world.permissions, expiry)?;
 
     let id = KeyId::mint(now, entropy);
     let (secret, fingerprint, hint) = match wish.origin {
@@ -177,9 +175,17 @@ fn check_kind(wish: &Wish) -> Result<(), IssueError> {
     match (wish.kind, &wish.access) {
         (Kind::Static, Access::Everything) if wish.owner.kind() == OwnerKind::User => Ok(()),
         (Kind::Static, _) => Err(IssueError::NotStatic),
-        (Kind::Publishable, Access::Only(scopes)) if !scopes.iter().any(crate::scope::Scope::is_reserved) => Ok(()),
-        (Kind::Publishable, _) => Err(IssueError::NotPublishable),
+        (Kind::Publishable, access) if !is_publishable(access) => Err(IssueError::NotPublishable),
+        (Kind::Publishable, _) => Ok(()),
         (Kind::Standard, _) => Ok(()),
+    }
+}
+
+/// Whether everybody may see a key with this access.
+pub(crate) fn is_publishable(access: &Access) -> bool {
+    match access {
+        Access::Everything => false,
+        Access::Only(scopes) => !scopes.iter().any(|scope| scope.is_reserved() || scope.is_wide_open()),
     }
 }
 

@@ -50,9 +50,7 @@ pub fn resume(
         State::Revoked { .. } => Err(PauseError::Revoked),
         State::Active => Ok(None),
         State::Suspended { .. } => {
-            permit
-                .actor()
-                .may_hand_on(&key.access, key.owner, world.permissions, key.expiry)?;
+            permit.actor().may_hand_on(&key.access, world.permissions, key.expiry)?;
             let mut resumed = key.clone();
             resumed.state = State::Active;
             let commit = replace(permit, "key.resume", key, &mut resumed, cause, now);

@@ -148,7 +148,7 @@ pub enum PolicyBreach {
 pub enum Catalogue {
     /// Any well-formed scope may be given.
     Open,
-    /// Only these may be given, each with what it means; a wildcard may be given when it covers one of them.
+    /// Only these may be given, each with what it means; a pattern may be given when it allows something of one of them.
     Declared(BTreeMap<Scope, Description>),
 }
 
@@ -160,9 +160,7 @@ impl Catalogue {
         }
         match self {
             Self::Open => true,
-            Self::Declared(declared) => declared
-                .keys()
-                .any(|known| known.covers(scope.wanted()) || scope.covers(known.wanted())),
+            Self::Declared(declared) => declared.keys().any(|known| known.meet(scope).is_some()),
         }
     }
 }

@@ -51,6 +51,9 @@ pub enum RotateError {
     /// A revoked key stays revoked.
     #[error("the key is revoked; that is final")]
     Revoked,
+    /// The secret that the client made is one that the key has already.
+    #[error("the new secret is not new: the key has it already")]
+    SameSecret,
     /// An expired key would come out dead.
     #[error("the key has expired; prolong it first")]
     Expired,
@@ -71,9 +74,7 @@ pub fn rotate(
     if key.expiry.is_past(now) {
         return Err(RotateError::Expired);
     }
-    permit
-        .actor()
-        .may_hand_on(&key.access, key.owner, world.permissions, key.expiry)?;
+    permit.actor().may_hand_on(&key.access, world.permissions, key.expiry)?;
     let policy = &world.project.policy;
     let grace = match turn.grace {
         // Regenerating a static key kills the old one at once: its holder has one master key, not two.
@@ -101,6 +102,15 @@ pub fn rotate(
         }
     };
     let current = world.pepper.digest(&fingerprint);
+    // SECURITY: a leaked secret that is put in its own place lives on, while everybody believes that it is gone.
+    let retiring = key.credentials.retiring().map(|(digest, _)| digest);
+    if [Some(key.credentials.current()), retiring]
+        .into_iter()
+        .flatten()
+        .any(|digest| digest.matches(&current))
+    {
+        return Err(RotateError::SameSecret);
+    }
     let mut rotated = key.clone();
     rotated.credentials = if grace == Span::ZERO {
         Credentials::One(current)

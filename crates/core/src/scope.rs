@@ -18,6 +18,8 @@ use serde::{Deserialize, Serialize};
 pub const SCOPES_MAX: usize = 256;
 /// Most bytes in one scope.
 pub const SCOPE_BYTES_MAX: usize = 200;
+/// Most scopes that two sets are worked out to have in common; what is beyond is not granted.
+pub const SCOPES_MET_MAX: usize = 8192;
 /// The namespace of actions on Keyholt itself.
 pub const RESERVED: &str = "keyholt:";
 
@@ -51,7 +53,12 @@ fn word(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
 }
 
-fn pattern(text: &str, joint: char) -> bool {
+/// A step of a resource's path. `..` would lead a product that follows it out of what the pattern before it covers.
+fn step(text: &str) -> bool {
+    word(text) && !matches!(text, "." | "..")
+}
+
+fn pattern(text: &str, joint: char, word: fn(&str) -> bool) -> bool {
     match text.rsplit_once(joint) {
         Some((head, "*")) => head.split(joint).all(word),
         Some(_) => text.split(joint).all(word),
@@ -66,6 +73,13 @@ fn reaches(wide: &str, narrow: &str) -> bool {
         // `a:*` covers `a:b` and `a:b:*`, and itself, but not `a`.
         Some(head) => narrow.len() > head.len() && narrow.starts_with(head),
     }
+}
+
+/// The patterns that cover a pattern, the widest first and itself last.
+fn wider(narrow: &str, joint: char) -> impl Iterator<Item = String> {
+    let heads = std::iter::once(0).chain(narrow.match_indices(joint).map(|(at, _)| at + 1));
+    let wild = heads.filter_map(|end| narrow.get(..end)).map(|head| format!("{head}*"));
+    wild.filter(move |wide| wide != narrow).chain([narrow.to_owned()])
 }
 
 fn action_covers(wide: &str, narrow: &str) -> bool {
@@ -90,7 +104,8 @@ impl<'a> Wanted<'a> {
             return Err(ScopeError::Length);
         }
         let wanted = Self::split(text);
-        if !pattern(wanted.action, ':') || wanted.resource.is_some_and(|resource| !pattern(resource, '/')) {
+        let resource = |resource| pattern(resource, '/', step);
+        if !pattern(wanted.action, ':', word) || !wanted.resource.is_none_or(resource) {
             return Err(ScopeError::Form);
         }
         let bare = RESERVED.trim_end_matches(':');
@@ -177,6 +192,11 @@ impl Scope {
         self.0.starts_with(RESERVED)
     }
 
+    /// Whether this scope names no action but opens all of them, if only on some resources.
+    pub fn is_wide_open(&self) -> bool {
+        self.wanted().action == "*"
+    }
+
     /// The scope as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -230,7 +250,7 @@ impl FromStr for Resource {
         if text.is_empty() || text.len() > SCOPE_BYTES_MAX {
             return Err(ScopeError::Length);
         }
-        if !text.split('/').all(word) {
+        if !text.split('/').all(step) {
             return Err(ScopeError::Form);
         }
         Ok(Self(text.into()))
@@ -284,13 +304,22 @@ impl ScopeSet {
     }
 
     /// What both sets allow, without entries that another entry covers already.
+    ///
+    /// SECURITY: `a:x` to `z:x` meet `*@1` to `*@999` in every pair. What is beyond [`SCOPES_MET_MAX`] is left out, so that
+    /// no choice of roles and scopes makes a check take for ever; less is granted then, never more.
     #[must_use]
     pub fn meet(&self, other: &Self) -> Self {
-        let met = self
+        let mut met = BTreeSet::new();
+        let pairs = self
             .0
             .iter()
-            .flat_map(|mine| other.0.iter().filter_map(|theirs| mine.meet(theirs)))
-            .collect();
+            .flat_map(|mine| other.0.iter().map(move |theirs| (mine, theirs)));
+        for both in pairs.filter_map(|(mine, theirs)| mine.meet(theirs)) {
+            met.insert(both);
+            if met.len() == SCOPES_MET_MAX {
+                break;
+            }
+        }
         Self(met).reduced()
     }
 
@@ -300,19 +329,40 @@ impl ScopeSet {
         Self(self.0.union(&other.0).cloned().collect()).reduced()
     }
 
+    /// Without entries that another entry covers. Looks up what could cover each one: comparing all with all would be
+    /// quadratic in a number that others choose.
     fn reduced(self) -> Self {
-        let kept = self
-            .0
-            .iter()
-            .filter(|one| !self.0.iter().any(|other| other != *one && other.covers(one.wanted())))
-            .cloned()
-            .collect();
+        let kept = self.0.iter().filter(|one| !self.covers_besides(one)).cloned().collect();
         Self(kept)
+    }
+
+    fn covers_besides(&self, one: &Scope) -> bool {
+        let Wanted { action, resource } = one.wanted();
+        wider(action, ':')
+            .filter(|wide| action_covers(wide, action))
+            .any(|wide| {
+                let anywhere = Scope(wide.as_str().into());
+                let bound = resource.into_iter().flat_map(|resource| wider(resource, '/'));
+                std::iter::once(anywhere)
+                    .chain(bound.map(|resource| Scope(format!("{wide}@{resource}").into())))
+                    .any(|other| other != *one && self.0.contains(&other))
+            })
     }
 
     /// The scopes in order of their bytes.
     pub fn iter(&self) -> impl Iterator<Item = &Scope> {
         self.0.iter()
+    }
+
+    /// Whether this very scope is named.
+    pub fn contains(&self, scope: &Scope) -> bool {
+        self.0.contains(scope)
+    }
+
+    /// The set without the scopes of which this is true.
+    #[must_use]
+    pub fn without(&self, leaves: impl Fn(&Scope) -> bool) -> Self {
+        Self(self.0.iter().filter(|scope| !leaves(scope)).cloned().collect())
     }
 
     /// How many scopes there are.

@@ -29,6 +29,9 @@ pub const SECRET_BYTES_MAX: usize = 512;
 /// Shortest text in a foreign format that is looked at as a secret (imported keys).
 pub const FOREIGN_BYTES_MIN: usize = 16;
 
+/// What stands in the prefix of a publishable key.
+pub const PUBLISHABLE_MARK: &str = "pub";
+
 /// One anchored regular expression that every secret of Keyholt matches; for secret scanners.
 pub const PATTERN: &str = r"^[a-z][a-z0-9]{0,15}(_[a-z0-9]{1,16}){0,2}_[0-9A-Za-z]{38}$";
 
@@ -102,7 +105,8 @@ impl Secret {
         let mut text = Zeroizing::new(String::with_capacity(96));
         text.push_str(prefix.as_str());
         if visibility == Visibility::Publishable {
-            text.push_str("_pub");
+            text.push('_');
+            text.push_str(PUBLISHABLE_MARK);
         }
         if let Some(environment) = environment {
             text.push('_');

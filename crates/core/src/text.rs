@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::id::looks_like_id;
-use crate::secret::holds_secret;
+use crate::secret::{PUBLISHABLE_MARK, holds_secret};
 
 /// Why a text is refused; says what is allowed, never repeats the text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,18 +33,26 @@ pub enum TextError {
     Bulk(&'static str),
 }
 
-/// Printable text: no control characters, and none that reorder or hide their neighbours on a screen.
+/// Holds emoji sequences together and moves nothing.
+const JOINER: char = '\u{200D}';
+
+/// Printable text: no control characters, none that end a line, and none that reorder or hide their neighbours on a screen.
 fn is_plain(c: char) -> bool {
-    let reorders =
-        matches!(c, '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}');
-    // The zero-width joiner holds emoji sequences together and moves nothing.
-    !c.is_control() && (!reorders || c == '\u{200D}')
+    let hides = matches!(c,
+        '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}' | '\u{180B}'..='\u{180F}'
+        | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{3164}' | '\u{FEFF}'
+        | '\u{FFA0}' | '\u{FFF0}'..='\u{FFFB}' | '\u{1BCA0}'..='\u{1BCA3}' | '\u{1D173}'..='\u{1D17A}'
+        | '\u{E0000}'..='\u{E0FFF}');
+    !c.is_control() && (!hides || c == JOINER)
 }
 
 const PLAIN: &str = "printable characters on one line, without spaces at the ends";
 
 fn plain_line(text: &str) -> Result<(), TextError> {
-    if text.trim() != text || !text.chars().all(is_plain) {
+    // A joiner or a variation selector joins or varies something: at the beginning it is a name that nobody sees.
+    let dangling = |c: char| c.is_whitespace() || c == JOINER;
+    let bare = |c: char| dangling(c) || matches!(c, '\u{FE00}'..='\u{FE0F}');
+    if text.starts_with(bare) || text.ends_with(dangling) || !text.chars().all(is_plain) {
         return Err(TextError::Characters(PLAIN));
     }
     Ok(())
@@ -104,6 +112,17 @@ fn label(text: &str) -> Result<(), TextError> {
             "lower-case letters and digits, starting with a letter",
         ))
     }
+}
+
+fn environment(text: &str) -> Result<(), TextError> {
+    label(text)?;
+    // SECURITY: in that place of a secret `pub` says that everybody may see it; a secret key must not look like that.
+    if text == PUBLISHABLE_MARK {
+        return Err(TextError::Characters(
+            "another word than `pub`, which marks publishable keys",
+        ));
+    }
+    Ok(())
 }
 
 fn email(text: &str) -> Result<(), TextError> {
@@ -198,7 +217,7 @@ texts! {
     /// A word to find keys by.
     Tag(1..=64, tag);
     /// Where a key is meant to be used, such as `live` or `test`; part of its prefix.
-    Environment(1..=12, label);
+    Environment(1..=12, environment);
     /// Whom a token is meant for, usually the URL of an API (RFC 8707).
     Audience(1..=256, printable_ascii);
     /// Why somebody did what they did, kept in the audit trail.

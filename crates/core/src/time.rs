@@ -26,16 +26,17 @@ impl Moment {
         self.0
     }
 
-    /// This instant moved forward; saturates at the end of time rather than wrapping.
+    /// This instant moved forward, but not beyond [`LATEST`]: what is written can be read back.
     #[must_use]
     pub const fn plus(self, span: Span) -> Self {
-        Self(self.0.saturating_add(span.0.cast_signed()))
+        let moved = self.0.saturating_add_unsigned(span.0);
+        if moved > LATEST.0 { LATEST } else { Self(moved) }
     }
 
-    /// This instant moved back.
+    /// This instant moved back; saturates at the beginning of time rather than wrapping.
     #[must_use]
     pub const fn minus(self, span: Span) -> Self {
-        Self(self.0.saturating_sub(span.0.cast_signed()))
+        Self(self.0.saturating_sub_unsigned(span.0))
     }
 
     /// How long after `earlier` this instant is; zero when it is not after it.
@@ -74,24 +75,43 @@ impl FromStr for Moment {
 
     fn from_str(text: &str) -> Result<Self, MomentError> {
         let short: String = text.chars().take(40).collect();
-        // A leap second and `24:00` are valid in some notations; accepting them here would give one instant two spellings.
-        let odd = text.len() < 20
-            || text.len() > 35
-            || !text.is_ascii()
-            || text.get(16..19) == Some(":60")
-            || text.get(11..13) == Some("24")
-            || text.contains('[')
-            || text.contains(' ');
-        if odd {
+        if !is_rfc3339(text) {
             return Err(MomentError::Form(short));
         }
         let parsed: Timestamp = text.parse().map_err(|_| MomentError::Form(short.clone()))?;
         let moment = Self(parsed.as_millisecond());
-        if moment.0 < 0 || moment > LATEST {
+        if parsed < Timestamp::UNIX_EPOCH || moment > LATEST {
             return Err(MomentError::Range(short));
         }
         Ok(moment)
     }
+}
+
+/// Whether a text is laid out as RFC 3339 §5.6 says. The parser behind it also reads the other notations of ISO 8601
+/// (`20300101T120000Z`, `+002030-…`, `12:00:00,5`), in which leap seconds and a year of six digits would slip through.
+fn is_rfc3339(text: &str) -> bool {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let shaped = |text: &str, shape: &str| {
+        text.len() == shape.len()
+            && text.bytes().zip(shape.bytes()).all(|(b, place)| match place {
+                b'0' => b.is_ascii_digit(),
+                _ => b.eq_ignore_ascii_case(&place),
+            })
+    };
+    let Some((instant, rest)) = text.split_at_checked("0000-00-00T00:00:00".len()) else {
+        return false;
+    };
+    let Some(zone_at) = rest.find(['Z', 'z', '+', '-']) else {
+        return false;
+    };
+    let (fraction, zone) = rest.split_at(zone_at);
+    // A leap second and `24:00` are valid in some notations; accepting them here would give one instant two spellings.
+    let odd = instant.ends_with(":60") || instant.get(11..13) == Some("24");
+    shaped(instant, "0000-00-00T00:00:00")
+        && !odd
+        && (fraction.is_empty() || fraction.strip_prefix('.').is_some_and(digits))
+        && (zone.eq_ignore_ascii_case("Z") || shaped(zone, "+00:00") || shaped(zone, "-00:00"))
+        && zone.get(1..3).is_none_or(|hours| hours < "24")
 }
 
 impl Serialize for Moment {
@@ -191,7 +211,8 @@ impl FromStr for Span {
             .to_duration(SpanRelativeTo::days_are_24_hours())
             .map_err(|_| refuse())?;
         let ms = u64::try_from(duration.as_millis()).map_err(|_| refuse())?;
-        if ms > LONGEST.0 {
+        // `-0.5ms` would be cut to nothing, and nothing is not what was asked for.
+        if duration.is_negative() || ms > LONGEST.0 {
             return Err(refuse());
         }
         Ok(Self(ms))

@@ -138,6 +138,17 @@ impl Grant {
         self.expiry
     }
 
+    /// When the secret that was shown stops: with the key, or before it when it is the old one of a rotation.
+    ///
+    /// SECURITY: this, not the key's expiry, bounds what may be made with it. Else whoever holds a leaked secret could rotate
+    /// the key once more during its grace, and the rotation that was to shut him out would have changed nothing.
+    pub fn ends(&self) -> Expiry {
+        match self.shown {
+            Shown::Retiring { until } if self.expiry.outlives(Expiry::At(until)) => Expiry::At(until),
+            Shown::Retiring { .. } | Shown::Current => self.expiry,
+        }
+    }
+
     /// What its holder should be told.
     pub fn warnings(&self) -> impl Iterator<Item = Warning> {
         let soon = self

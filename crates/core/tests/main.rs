@@ -1,0 +1,21 @@
+//! The pure core, told in stories (one file for each verb) and in properties that hold whatever happens.
+
+mod support;
+
+mod amend;
+mod commits;
+mod enrol;
+mod found;
+mod issue;
+mod pause;
+mod permit;
+mod properties;
+mod publishable_key;
+mod remove;
+mod revoke;
+mod rotate;
+mod secrets;
+mod static_key;
+mod statistics;
+mod texts;
+mod verify;

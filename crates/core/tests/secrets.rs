@@ -1,0 +1,234 @@
+//! Stories of secrets: one spelling, one look, and nothing that gives them away.
+
+use keyholt_core::entropy::Entropy;
+use keyholt_core::seal::{MasterKey, Seal};
+use keyholt_core::secret::{
+    BODY, CHECK, Digest, FOREIGN_BYTES_MIN, Fingerprint, Format, Malformed, Prefix, Presented, SECRET_BYTES_MAX,
+    Secret, Visibility, holds_secret,
+};
+use keyholt_core::text::{Environment, Name};
+
+use crate::support::Seeded;
+
+fn minted(seed: u64) -> String {
+    let prefix = Prefix::new("acme").unwrap();
+    let live = Environment::new("live").unwrap();
+    Secret::mint(&prefix, Visibility::Secret, Some(&live), &mut Seeded::new(seed))
+        .reveal()
+        .to_string()
+}
+
+#[test]
+fn a_prefix_is_a_short_lower_case_word() {
+    for good in ["a", "kh", "acme", "a1", "abcdefghijklmnop"] {
+        assert_eq!(Prefix::new(good).unwrap().as_str(), good);
+    }
+    for bad in ["", "1a", "Acme", "a_b", "a-b", "ä", "abcdefghijklmnopq", " a", "a\n"] {
+        assert!(Prefix::new(bad).is_err(), "{bad:?}");
+    }
+    assert!(
+        serde_json::from_str::<Prefix>("\"NO\"").is_err(),
+        "nor does it come in through a stored policy"
+    );
+    let kept = serde_json::to_string(&Prefix::new("acme").unwrap()).unwrap();
+    assert_eq!(serde_json::from_str::<Prefix>(&kept).unwrap().as_str(), "acme");
+}
+
+#[test]
+fn each_secret_draws_its_own_randomness_and_more_than_it_shows() {
+    let mut entropy = Seeded::new(5);
+    let prefix = Prefix::new("kh").unwrap();
+    let mut drawn = 0;
+    for _ in 0..100 {
+        let _ = Secret::mint(&prefix, Visibility::Secret, None, &mut entropy);
+        assert!(entropy.drawn - drawn >= BODY, "{}", entropy.drawn - drawn);
+        drawn = entropy.drawn;
+    }
+}
+
+#[test]
+fn bytes_that_would_favour_some_symbols_are_thrown_away() {
+    /// Gives `248` to `255` first, then zeros.
+    struct Skewed(u8);
+    impl Entropy for Skewed {
+        fn fill(&mut self, buffer: &mut [u8]) {
+            for byte in buffer {
+                *byte = if self.0 >= 248 { self.0 } else { 0 };
+                self.0 = self.0.wrapping_add(u8::from(self.0 >= 248));
+            }
+        }
+    }
+    let prefix = Prefix::new("kh").unwrap();
+    let secret = Secret::mint(&prefix, Visibility::Secret, None, &mut Skewed(248)).reveal();
+    assert!(
+        secret.starts_with(&format!("kh_{}", "0".repeat(BODY))),
+        "had 248 counted, there would be another symbol"
+    );
+    let last = Secret::mint(&prefix, Visibility::Secret, None, &mut Fixed(247)).reveal();
+    assert!(
+        last.starts_with(&format!("kh_{}", "z".repeat(BODY))),
+        "247 is the last byte that counts"
+    );
+}
+
+/// The same byte for ever.
+struct Fixed(u8);
+
+impl Entropy for Fixed {
+    fn fill(&mut self, buffer: &mut [u8]) {
+        buffer.fill(self.0);
+    }
+}
+
+#[test]
+fn the_check_is_the_crc_of_all_before_it_in_six_symbols() {
+    const SYMBOLS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    for seed in 0..50 {
+        let secret = minted(seed);
+        let (before, check) = secret.split_at(secret.len() - CHECK);
+        let told = check.bytes().fold(0u64, |sum, symbol| {
+            sum * 62 + SYMBOLS.iter().position(|known| *known == symbol).unwrap() as u64
+        });
+        assert_eq!(told, u64::from(crc32fast::hash(before.as_bytes())));
+    }
+}
+
+#[test]
+fn a_foreign_secret_has_a_length_within_limits_and_no_spaces() {
+    let of = |length: usize| "X".repeat(length);
+    for (text, expected) in [
+        (of(FOREIGN_BYTES_MIN - 1), Err(Malformed)),
+        (of(FOREIGN_BYTES_MIN), Ok(Format::Foreign)),
+        (of(SECRET_BYTES_MAX), Ok(Format::Foreign)),
+        (of(SECRET_BYTES_MAX + 1), Err(Malformed)),
+        ("sk_live_0123456789 abcdef".into(), Err(Malformed)),
+        ("sk_live_0123456789äbcdef".into(), Err(Malformed)),
+        ("sk_live_0123456789\u{7f}bcdef".into(), Err(Malformed)),
+        (String::new(), Err(Malformed)),
+    ] {
+        assert_eq!(
+            Presented::parse(&text).map(|presented| presented.format()),
+            expected,
+            "{text:?}"
+        );
+    }
+}
+
+#[test]
+fn other_products_keys_are_not_taken_for_mistyped_ones_of_ours() {
+    // 36 random characters behind one underscore, where ours have 38.
+    let github = "ghp_0123456789abcdefghijABCDEFGHIJ012345";
+    assert_eq!(Presented::parse(github).unwrap().format(), Format::Foreign);
+    let stripe = "sk_live_0123456789abcdefghijABCD";
+    assert_eq!(Presented::parse(stripe).unwrap().format(), Format::Foreign);
+}
+
+#[test]
+fn a_head_of_any_shape_but_ours_is_foreign() {
+    let tail = &minted(1)["acme_live".len()..];
+    for head in ["Acme_live", "1acme", "acme-live", "", &format!("a{}", "b".repeat(50))] {
+        let text = format!("{head}{tail}");
+        assert_eq!(
+            Presented::parse(&text).map(|presented| presented.format()),
+            Ok(Format::Foreign),
+            "{head}"
+        );
+    }
+    for head in ["acme_test", "a", &format!("a{}", "b".repeat(49))] {
+        assert_eq!(Presented::parse(&format!("{head}{tail}")), Err(Malformed), "{head}");
+    }
+}
+
+#[test]
+fn nothing_secret_is_printed() {
+    let secret = Secret::mint(
+        &Prefix::new("kh").unwrap(),
+        Visibility::Secret,
+        None,
+        &mut Seeded::new(4),
+    );
+    let master = MasterKey::new([9; 32]);
+    let fingerprint = secret.fingerprint();
+    let digest = master.pepper().digest(&fingerprint);
+    let seal = Seal::from_bytes([9; 32]);
+    assert_eq!(format!("{secret:?}"), "Secret(…)");
+    assert_eq!(format!("{fingerprint:?}"), "Fingerprint(…)");
+    assert_eq!(format!("{digest:?}"), "Digest(…)");
+    assert_eq!(format!("{:?}", master.pepper()), "Pepper(…)");
+    assert_eq!(format!("{:?}", master.sealer()), "Sealer(…)");
+    assert_eq!(format!("{master:?}"), "MasterKey(…)");
+    assert_eq!(format!("{seal:?}"), "Seal(…)");
+    let presented = Presented::parse(&secret.reveal()).unwrap();
+    assert_eq!(
+        format!("{presented:?}"),
+        "Presented { fingerprint: Fingerprint(…), format: Keyholt }"
+    );
+}
+
+#[test]
+fn a_fingerprint_is_a_sha256_in_lower_case_hexadecimal() {
+    let text = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    let fingerprint = Fingerprint::parse(text).unwrap();
+    assert!(fingerprint == Fingerprint::of(b"abc"), "the vector of FIPS 180-4");
+    for refused in [
+        text.to_uppercase(),
+        text[1..].to_owned(),
+        format!("{text}0"),
+        format!("+{}", &text[1..]),
+        format!("g{}", &text[1..]),
+        String::new(),
+    ] {
+        assert!(Fingerprint::parse(&refused).is_err(), "{refused}");
+    }
+}
+
+#[test]
+fn a_digest_depends_on_the_secret_and_on_the_master_key() {
+    let fingerprint = Fingerprint::of(b"one");
+    let digest = MasterKey::new([1; 32]).pepper().digest(&fingerprint);
+    assert!(digest.matches(&MasterKey::new([1; 32]).pepper().digest(&fingerprint)));
+    assert!(
+        !digest.matches(&MasterKey::new([2; 32]).pepper().digest(&fingerprint)),
+        "another master key"
+    );
+    assert!(!digest.matches(&MasterKey::new([1; 32]).pepper().digest(&Fingerprint::of(b"two"))));
+    assert!(digest.matches(&Digest::from_bytes(*digest.as_bytes())));
+}
+
+#[test]
+fn the_master_key_gives_the_same_pepper_and_check_for_ever() {
+    // Were one of these to change, every key of every installation would stop working.
+    let master = MasterKey::new([7; 32]);
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let digest = master.pepper().digest(&Fingerprint::of(b"abc"));
+    let seal = master.sealer().seal(&[b"key", b""]);
+    assert_eq!(hex(&master.check()), CHECK_OF_SEVENS);
+    assert_eq!(hex(digest.as_bytes()), DIGEST_OF_ABC);
+    assert_eq!(hex(seal.as_bytes()), SEAL_OF_KEY);
+}
+
+// Worked out by another implementation of HKDF and HMAC.
+const CHECK_OF_SEVENS: &str = "e597c492b805d466c552b7ec1b21bf5097338bfe0ec447d0707f3fc5e5770602";
+const DIGEST_OF_ABC: &str = "b3502bd87de41d0b53d880b8ef8035f1d53ee1b04e4c863ee5efc8647242e4c3";
+const SEAL_OF_KEY: &str = "2d320e2fd2b67a7e1f8c20fe60de7d3d4283d08d741e0562c93d502025d1fe3d";
+
+#[test]
+fn a_pasted_secret_is_noticed_wherever_it_stands() {
+    let secret = minted(11);
+    for text in [
+        secret.clone(),
+        format!("key={secret}"),
+        format!("Bearer {secret}\n"),
+        format!("https://example.org/?k={secret}&x=1"),
+        format!("„{secret}“"),
+        format!("{{\"key\":\"{secret}\"}}"),
+    ] {
+        assert!(holds_secret(&text));
+    }
+    assert!(Name::new(&secret).is_err());
+    let mut mistyped = secret.clone();
+    mistyped.pop();
+    mistyped.push(if secret.ends_with('a') { 'b' } else { 'a' });
+    assert!(!holds_secret(&mistyped), "what opens nothing may stay");
+    assert!(!holds_secret(""));
+}
