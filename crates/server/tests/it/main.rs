@@ -4,4 +4,5 @@ mod acts;
 mod first_run;
 mod house;
 mod keys;
+mod owners;
 mod verify;
