@@ -1,17 +1,17 @@
 //! What the keeper does by itself: follows other nodes' commits, writes usage down, forgets what is old.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use keyholt_core::audit::Noun;
 use keyholt_core::id::KeyId;
 use keyholt_core::time::Span;
-use keyholt_store::{EventNumber, FeedEntry, Limit, Sharing, StoreError, Touched};
+use keyholt_store::{FeedEntry, Limit, StoreError, Touched};
 use tokio::time::MissedTickBehavior;
 
 use super::{Keeper, elapsed_ms};
 use crate::keyring::ring::Integrity;
+use crate::keyring::table::Full;
 
 /// How often other nodes' commits are asked for.
 const POLL: Duration = Duration::from_millis(50);
@@ -41,9 +41,7 @@ impl Background {
 }
 
 async fn follow(keeper: &Keeper) {
-    if keeper.freshness.sharing == Sharing::Alone {
-        return;
-    }
+    keeper.progress.until_following().await;
     let mut tick = tokio::time::interval(POLL);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut reachable = true;
@@ -101,55 +99,78 @@ impl Keeper {
         loop {
             // Taken before asking: the answer is at least as new as the question.
             let asked = elapsed_ms(&*self.clock);
-            let seen = self.freshness.seen.load(Ordering::Acquire);
-            let entries = self.store.feed(EventNumber(seen), Limit::LARGEST).await?;
+            let seen = self.progress.seen();
+            let entries = self.store.feed(seen, Limit::LARGEST).await?;
             let whole = entries.len() < Limit::LARGEST.entries();
             for entry in &entries {
-                self.take_in(entry).await?;
-                self.freshness.seen.store(entry.number.0, Ordering::Release);
+                // What was written here is known already.
+                if !self.progress.has(entry.number) {
+                    self.take_in(entry).await?;
+                }
+                self.progress.seen_up_to(entry.number);
             }
             if whole {
-                self.freshness.proven_ms.store(asked, Ordering::Release);
+                self.progress.proven_at(asked);
                 return Ok(());
             }
         }
     }
 
     async fn take_in(&self, entry: &FeedEntry) -> Result<(), StoreError> {
-        for Touched { project, noun, id } in entry.touched.iter().copied() {
-            let full = match noun {
-                Noun::Key => match self.store.key(project, KeyId::from_uuid(id)).await? {
-                    None => {
-                        self.keyring.remove_key(KeyId::from_uuid(id));
-                        Ok(())
-                    }
-                    Some((key, seal)) => {
-                        let at_rest = key.at_rest();
-                        let row = key.row(&at_rest);
-                        let sealed = row.is_sealed_by(&self.sealer, &seal);
-                        if !sealed {
-                            self.alarm(Noun::Key, &id.to_string());
-                        }
-                        self.keyring
-                            .put_key(&row, if sealed { Integrity::Sealed } else { Integrity::Broken })
-                    }
-                },
-                noun => match self.store.record(project, noun, id).await? {
-                    None => self.keyring.remove_record(noun, id),
-                    Some(stored) => match stored.open(&self.sealer) {
-                        Ok(record) => self.keyring.put(&record),
-                        Err(_) => {
-                            self.alarm(noun, &id.to_string());
-                            self.keyring.remove_record(noun, id)
-                        }
-                    },
-                },
+        for touched in &entry.touched {
+            let full = match touched.noun {
+                Noun::Key => self.take_in_key(touched).await?,
+                _ => self.take_in_record(touched).await?,
             };
             if full.is_err() {
                 tracing::error!("the keyring is full: a key that another node made is not known on this one");
             }
         }
         Ok(())
+    }
+
+    async fn take_in_key(&self, touched: &Touched) -> Result<Result<(), Full>, StoreError> {
+        let id = KeyId::from_uuid(touched.id);
+        let turn = self.progress.begin();
+        let stored = self.store.key(touched.project, id).await?;
+        Ok(turn.apply(|arrivals| match stored {
+            None => {
+                arrivals.goes(touched.id);
+                self.keyring.remove_key(id);
+                Ok(())
+            }
+            Some(_) if arrivals.is_gone(touched.id) => Ok(()),
+            Some((key, seal)) => {
+                let at_rest = key.at_rest();
+                let row = key.row(&at_rest);
+                let integrity = if self.is_genuine(&key, &seal) {
+                    Integrity::Sealed
+                } else {
+                    Integrity::Broken
+                };
+                self.keyring.put_key(&row, integrity)
+            }
+        }))
+    }
+
+    async fn take_in_record(&self, touched: &Touched) -> Result<Result<(), Full>, StoreError> {
+        let Touched { project, noun, id } = *touched;
+        let turn = self.progress.begin();
+        let stored = self.store.record(project, noun, id).await?;
+        Ok(
+            turn.apply(|arrivals| match stored.map(|stored| stored.open(&self.sealer)) {
+                None => {
+                    arrivals.goes(id);
+                    self.keyring.remove_record(noun, id)
+                }
+                Some(_) if arrivals.is_gone(id) => Ok(()),
+                Some(Ok(record)) => self.keyring.put(&record),
+                Some(Err(_)) => {
+                    self.alarm(noun, &id.to_string());
+                    self.keyring.remove_record(noun, id)
+                }
+            }),
+        )
     }
 
     /// Writes down what is still in memory and closes the store.

@@ -2,14 +2,13 @@
 
 use std::collections::HashMap;
 
-use keyholt_core::actor::{Actor, Permit, ReadKeys, Subject, WriteKeys};
+use keyholt_core::actor::{Action, Actor, Permit, ReadKeys, Subject, WriteKeys};
 use keyholt_core::amend::{Amendment, amend};
 use keyholt_core::audit::{Noun, Target};
 use keyholt_core::commit::{Commit, Replay, Revision};
 use keyholt_core::denial::DenialCode;
-use keyholt_core::enrol::EnrolError;
 use keyholt_core::entropy::Entropy;
-use keyholt_core::id::{KeyId, ProjectId, SYSTEM};
+use keyholt_core::id::{KeyId, ProjectId};
 use keyholt_core::issue::{Circumstances, Issued, SecretOrigin, Wish, issue};
 use keyholt_core::key::{Key, State};
 use keyholt_core::owner::Owner;
@@ -18,11 +17,13 @@ use keyholt_core::remove::delete;
 use keyholt_core::revoke::revoke;
 use keyholt_core::rotate::{Rotated, Turn, end_grace, rotate};
 use keyholt_core::scope::Access;
+use keyholt_core::seal::Seal;
 use keyholt_core::text::{Cause, RequestKey};
 use keyholt_core::time::{Moment, Span};
 use keyholt_core::verify::standing;
 use keyholt_store::{CommitError, KeyQuery, LastUse, Limit, Owners, Page, StateFilter, Usage};
 
+use super::way_in::Loss;
 use super::{Attempt, Keeper, Refusal, TRIES};
 use crate::keyring::directory::noun_of;
 
@@ -117,16 +118,20 @@ impl Keeper {
             },
             owner: Some(owner),
         };
-        if let Some(issued) = self.replayed(actor, project, idempotency.as_ref()).await? {
-            return Ok(issued);
+        let permit = match self.permit::<WriteKeys>(actor, project, Subject::Owner(owner), noun_of(owner)) {
+            Ok(permit) => permit,
+            Err(refusal) => return self.refused(refusal, attempt()).await,
+        };
+        match self.replayed(actor, project, idempotency.as_ref()).await {
+            Ok(None) => {}
+            Ok(Some(issued)) => return Ok(issued),
+            Err(refusal) => return self.refused(refusal, attempt()).await,
         }
         let made = self
-            .permit::<WriteKeys>(actor, project, Subject::Owner(owner), noun_of(owner))
-            .and_then(|permit| {
-                self.with_circumstances(project, owner, |world, now, entropy| {
-                    Ok(issue(&permit, wish, world, now, entropy)?)
-                })?
-            });
+            .with_circumstances(project, owner, |world, now, entropy| {
+                Ok(issue(&permit, wish, world, now, entropy)?)
+            })
+            .and_then(|made| made);
         let (issued, commit) = match made {
             Ok(made) => made,
             Err(refusal) => return self.refused(refusal, attempt()).await,
@@ -144,10 +149,11 @@ impl Keeper {
         match self.commit(vec![commit]).await {
             Ok(()) => Ok(issued),
             // Two at once with the same request key: the other one made the key.
-            Err(CommitError::ReplayTaken) => {
-                let issued = self.replayed(actor, project, idempotency.as_ref()).await?;
-                issued.ok_or(Refusal::ReplayDiffers)
-            }
+            Err(CommitError::ReplayTaken) => match self.replayed(actor, project, idempotency.as_ref()).await {
+                Ok(Some(issued)) => Ok(issued),
+                Ok(None) => Err(Refusal::Busy(Noun::Key)),
+                Err(refusal) => self.refused(refusal, attempt()).await,
+            },
             Err(error) => self.refused(error.into(), attempt()).await,
         }
     }
@@ -215,6 +221,11 @@ impl Keeper {
                 Err(refusal) => refused.push(ImportRefusal { index, refusal }),
             }
         }
+        if import.rehearsal == Rehearsal::No
+            && let Some(first) = refused.first()
+        {
+            self.write_attempt(&first.refusal, attempt()).await;
+        }
         if !refused.is_empty() || import.rehearsal == Rehearsal::Yes {
             return Ok(Imported {
                 keys: if refused.is_empty() { keys } else { Vec::new() },
@@ -237,9 +248,7 @@ impl Keeper {
     pub async fn keys(&self, actor: &Actor, project: ProjectId, query: KeyQuery) -> Result<Page<KeyView>, Refusal> {
         let query = self.within_reach(actor, project, query)?;
         let page = self.store.keys(project, &query).await?;
-        let entries = self
-            .viewed(page.entries.into_iter().map(|(key, _)| key).collect())
-            .await?;
+        let entries = self.viewed(self.genuine(page.entries).collect()).await?;
         Ok(Page {
             entries,
             next: page.next,
@@ -272,6 +281,8 @@ impl Keeper {
         if !self.is_fresh() {
             return Err(Refusal::CannotKnow);
         }
+        // SECURITY: asked first, or a caller who may read nothing could tell other projects' secrets from nonsense.
+        self.permit::<ReadKeys>(actor, project, Subject::Owner(actor.owner), Noun::Key)?;
         let found = self.present(secret).ok_or(Refusal::NotFound(Noun::Key))?;
         self.key(actor, project, found.key()).await
     }
@@ -320,7 +331,13 @@ impl Keeper {
     ) -> Result<KeyView, Refusal> {
         let change =
             |permit: &Permit<WriteKeys>, key: &Key, world: Circumstances<'_>, now: Moment, _: &mut dyn Entropy| {
-                Ok(amend(permit, key, amendment.clone(), world, now)?)
+                let amended = amend(permit, key, amendment.clone(), world, now)?;
+                if let Some((amended, _)) = &amended
+                    && amended.access != Access::Everything
+                {
+                    self.keep_a_way_in(project, Loss::Keys(&[id]))?;
+                }
+                Ok(amended)
             };
         let key = self
             .change_key(actor, project, id, "key.amend", based_on, 1, change)
@@ -382,7 +399,7 @@ impl Keeper {
         based_on: Option<Revision>,
     ) -> Result<KeyView, Refusal> {
         let change = |permit: &Permit<WriteKeys>, key: &Key, _: Circumstances<'_>, now: Moment, _: &mut dyn Entropy| {
-            self.keep_a_way_in(key)?;
+            self.keep_a_way_in(project, Loss::Keys(&[id]))?;
             Ok(pause::suspend(permit, key, cause.clone(), now)?)
         };
         let key = self
@@ -420,7 +437,7 @@ impl Keeper {
         based_on: Option<Revision>,
     ) -> Result<KeyView, Refusal> {
         let change = |permit: &Permit<WriteKeys>, key: &Key, _: Circumstances<'_>, now: Moment, _: &mut dyn Entropy| {
-            self.keep_a_way_in(key)?;
+            self.keep_a_way_in(project, Loss::Keys(&[id]))?;
             Ok(revoke(permit, key, cause.clone(), now))
         };
         let key = self
@@ -439,7 +456,7 @@ impl Keeper {
         based_on: Option<Revision>,
     ) -> Result<(), Refusal> {
         let change = |permit: &Permit<WriteKeys>, key: &Key, _: Circumstances<'_>, now: Moment, _: &mut dyn Entropy| {
-            self.keep_a_way_in(key)?;
+            self.keep_a_way_in(project, Loss::Keys(&[id]))?;
             Ok(Some((key.clone(), delete(permit, key, cause.clone(), now))))
         };
         self.change_key(actor, project, id, "key.delete", based_on, TRIES, change)
@@ -466,35 +483,40 @@ impl Keeper {
             },
             owner: None,
         };
-        let permit = match self.permit::<WriteKeys>(actor, project, Subject::Project, Noun::Project) {
-            Ok(permit) => permit,
-            Err(refusal) => return self.refused(refusal, attempt()).await,
-        };
-        let keys = self.all_matching(project, query).await?;
-        let live: Vec<&Key> = keys
-            .iter()
-            .filter(|key| !matches!(key.state, State::Revoked { .. }))
-            .collect();
-        let count = live.len() as u64;
+        let _turn = self.turn_in(project).await;
+        match self.revocations(actor, project, query, expected, cause).await {
+            Ok(commits) if commits.is_empty() => Ok(expected),
+            Ok(commits) => match self.commit(commits).await {
+                Ok(()) => Ok(expected),
+                Err(error) => self.refused(error.into(), attempt()).await,
+            },
+            Err(refusal) => self.refused(refusal, attempt()).await,
+        }
+    }
+
+    async fn revocations(
+        &self,
+        actor: &Actor,
+        project: ProjectId,
+        query: KeyQuery,
+        expected: u64,
+        cause: Cause,
+    ) -> Result<Vec<Commit>, Refusal> {
+        let permit = self.permit::<WriteKeys>(actor, project, Subject::Project, Noun::Project)?;
+        let keys = self.live_matching(project, query).await?;
+        let count = keys.len() as u64;
         if count != expected {
             return Err(Refusal::CountDiffers { count });
         }
+        let ids: Vec<KeyId> = keys.iter().map(|key| key.id).collect();
+        self.keep_a_way_in(project, Loss::Keys(&ids))?;
         let now = self.now();
-        for key in &live {
-            self.keep_a_way_in(key)?;
-        }
-        let commits: Vec<Commit> = live
-            .iter()
-            .filter_map(|key| revoke(&permit, key, cause.clone(), now))
-            .map(|(_, commit)| commit)
-            .collect();
-        if !commits.is_empty() {
-            self.commit(commits).await?;
-        }
-        Ok(count)
+        let revoked = keys.iter().filter_map(|key| revoke(&permit, key, cause.clone(), now));
+        Ok(revoked.map(|(_, commit)| commit).collect())
     }
 
-    pub(super) async fn all_matching(&self, project: ProjectId, query: KeyQuery) -> Result<Vec<Key>, Refusal> {
+    /// The keys that a query finds and that are not revoked.
+    pub(super) async fn live_matching(&self, project: ProjectId, query: KeyQuery) -> Result<Vec<Key>, Refusal> {
         let mut query = KeyQuery {
             limit: Limit::LARGEST,
             after: None,
@@ -503,7 +525,9 @@ impl Keeper {
         let mut keys = Vec::new();
         loop {
             let page = self.store.keys(project, &query).await?;
-            keys.extend(page.entries.into_iter().map(|(key, _)| key));
+            // What is revoked already does not count: an owner may have left any number of them behind.
+            let live = self.genuine(page.entries);
+            keys.extend(live.filter(|key| !matches!(key.state, State::Revoked { .. })));
             if keys.len() as u64 > BULK_MAX {
                 return Err(Refusal::TooManyMatches { most: BULK_MAX });
             }
@@ -553,10 +577,11 @@ impl Keeper {
             id: Some(id.uuid()),
         };
         let mut last = Refusal::Busy(Noun::Key);
+        let _turn = self.turn_in(project).await;
         for _ in 0..tries.max(1) {
-            let key = match self.stored_key(project, id).await {
-                Ok(key) => key,
-                Err(refusal) => {
+            let (key, permit) = match self.reachable_key::<WriteKeys>(actor, project, id).await {
+                Ok(reached) => reached,
+                Err((refusal, owner)) => {
                     return self
                         .refused(
                             refusal,
@@ -565,7 +590,7 @@ impl Keeper {
                                 project,
                                 action,
                                 target,
-                                owner: None,
+                                owner,
                             },
                         )
                         .await;
@@ -580,12 +605,10 @@ impl Keeper {
             };
             Self::based_on(based_on, key.revision, Noun::Key)?;
             let decided = self
-                .permit::<WriteKeys>(actor, project, Subject::Owner(key.owner), Noun::Key)
-                .and_then(|permit| {
-                    self.with_circumstances(project, key.owner, |world, now, entropy| {
-                        change(&permit, &key, world, now, entropy)
-                    })?
-                });
+                .with_circumstances(project, key.owner, |world, now, entropy| {
+                    change(&permit, &key, world, now, entropy)
+                })
+                .and_then(|decided| decided);
             let (changed, commit) = match decided {
                 Ok(Some(decided)) => decided,
                 Ok(None) => return Ok(key),
@@ -600,32 +623,51 @@ impl Keeper {
         Err(last)
     }
 
-    /// Refuses what would leave nobody able to operate this installation.
-    fn keep_a_way_in(&self, key: &Key) -> Result<(), Refusal> {
-        let last = key.project == SYSTEM && key.access == Access::Everything && self.other_operator_keys(key.id) == 0;
-        if last {
-            Err(EnrolError::LastOperator.into())
-        } else {
-            Ok(())
+    async fn readable_key(&self, actor: &Actor, project: ProjectId, id: KeyId) -> Result<Key, Refusal> {
+        match self.reachable_key::<ReadKeys>(actor, project, id).await {
+            Ok((key, _)) => Ok(key),
+            Err((refusal, _)) => Err(refusal),
         }
     }
 
-    async fn readable_key(&self, actor: &Actor, project: ProjectId, id: KeyId) -> Result<Key, Refusal> {
-        // Asked before the look-up too: somebody without any reading scope is told so, not that nothing is there.
-        self.permit::<ReadKeys>(actor, project, Subject::Owner(actor.owner), Noun::Key)?;
-        let key = self.stored_key(project, id).await?;
-        self.permit::<ReadKeys>(actor, project, Subject::Owner(key.owner), Noun::Key)?;
-        Ok(key)
+    /// One key with leave to do something with it. A refusal comes with the key's owner, as far as the trail may name it.
+    async fn reachable_key<A: Action>(
+        &self,
+        actor: &Actor,
+        project: ProjectId,
+        id: KeyId,
+    ) -> Result<(Key, Permit<A>), (Refusal, Option<Owner>)> {
+        let leave = |subject| self.permit::<A>(actor, project, subject, Noun::Key);
+        // SECURITY: asked before the look-up too. Somebody without any such scope is told so, and somebody from another
+        // project that nothing is there, whether or not there is such a key.
+        leave(Subject::Owner(actor.owner)).map_err(|refusal| (refusal, None))?;
+        let key = match self.stored_key(project, id).await {
+            Ok(key) => key,
+            // Whose it is cannot be known: only somebody whom every key concerns is told.
+            Err(Refusal::Tampered(_)) if leave(Subject::Project).is_err() => {
+                return Err((Refusal::NotFound(Noun::Key), None));
+            }
+            Err(refusal) => return Err((refusal, None)),
+        };
+        match leave(Subject::Owner(key.owner)) {
+            Ok(permit) => Ok((key, permit)),
+            Err(refusal) => Err((refusal, Some(key.owner))),
+        }
     }
 
     async fn stored_key(&self, project: ProjectId, id: KeyId) -> Result<Key, Refusal> {
         let (key, seal) = self.store.key(project, id).await?.ok_or(Refusal::NotFound(Noun::Key))?;
-        let at_rest = key.at_rest();
-        if !key.row(&at_rest).is_sealed_by(&self.sealer, &seal) {
-            self.alarm(Noun::Key, &id.to_string());
-            return Err(Refusal::Tampered(Noun::Key));
+        if self.is_genuine(&key, &seal) {
+            Ok(key)
+        } else {
+            Err(Refusal::Tampered(Noun::Key))
         }
-        Ok(key)
+    }
+
+    /// The stored keys that are as Keyholt wrote them.
+    fn genuine(&self, stored: Vec<(Key, Seal)>) -> impl Iterator<Item = Key> {
+        let genuine = stored.into_iter().filter(|(key, seal)| self.is_genuine(key, seal));
+        genuine.map(|(key, _)| key)
     }
 
     async fn view(&self, key: Key) -> Result<KeyView, Refusal> {

@@ -7,6 +7,7 @@ mod follow;
 mod keys;
 mod names;
 mod owners;
+mod progress;
 mod projects;
 mod refusal;
 mod roles;
@@ -14,6 +15,7 @@ mod setup;
 mod trail;
 mod usage;
 mod verify;
+mod way_in;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,14 +28,16 @@ use keyholt_core::denial::Denial;
 use keyholt_core::entropy::Entropy;
 use keyholt_core::id::{ProjectId, SYSTEM};
 use keyholt_core::issue::Circumstances;
+use keyholt_core::key::Key;
 use keyholt_core::owner::Owner;
 use keyholt_core::project::Project;
 use keyholt_core::scope::ScopeSet;
-use keyholt_core::seal::{MasterKey, Sealer};
+use keyholt_core::seal::{MasterKey, Seal, Sealer};
 use keyholt_core::secret::{Pepper, Presented};
 use keyholt_core::time::Moment;
 use keyholt_core::verify::{Ask, Verification, judge};
-use keyholt_store::{Binding, CommitError, EventNumber, Loaded, Sharing, Store, StoreError, UseOutcome, Write};
+use keyholt_store::{Binding, CommitError, EventNumber, Loaded, Store, StoreError, UseOutcome, Write};
+use tracing::Instrument;
 
 pub use follow::Background;
 pub use keys::{BULK_MAX, Idempotency, Import, ImportRefusal, Imported, KeyView, Rehearsal, Validity};
@@ -47,6 +51,7 @@ pub use verify::{AboutShown, Answer, BATCH_MAX, Counting, Inadmissible, KeyShown
 use crate::clock::Clock;
 use crate::keyring::directory::noun_of;
 use crate::keyring::ring::{Found, Integrity, Keyring};
+use progress::{Arrivals, Progress};
 
 /// How often a change that somebody else got in front of is tried again, where trying again is right.
 const TRIES: usize = 5;
@@ -54,24 +59,16 @@ const TRIES: usize = 5;
 /// Walks between the doors, the core and the store.
 pub struct Keeper {
     store: Arc<dyn Store>,
-    keyring: Keyring,
+    keyring: Arc<Keyring>,
     pepper: Pepper,
     sealer: Sealer,
     clock: Arc<dyn Clock>,
     entropy: Mutex<Box<dyn Entropy + Send>>,
     usage: usage::UsageBook,
-    freshness: Freshness,
+    progress: Arc<Progress>,
+    /// Whose turn it is to change Keyholt's own project.
+    system_turn: tokio::sync::Mutex<()>,
     alarms: AtomicU64,
-}
-
-/// How old the keyring's view may be.
-struct Freshness {
-    sharing: Sharing,
-    staleness_max: Duration,
-    /// By the keeper's monotonic clock, in milliseconds: when the view was last proven to be whole.
-    proven_ms: AtomicU64,
-    /// The last commit in the view.
-    seen: AtomicU64,
 }
 
 /// What a keeper is made of.
@@ -122,15 +119,11 @@ impl Keeper {
         let (low, high) = random.split_at(8);
         let word = |bytes: &[u8]| bytes.try_into().map_or(0, u64::from_be_bytes);
         let keeper = Self {
-            keyring: Keyring::with_capacity(1024, [word(low), word(high)]),
+            keyring: Arc::new(Keyring::with_capacity(1024, [word(low), word(high)])),
             pepper: master.pepper(),
             sealer: master.sealer(),
-            freshness: Freshness {
-                sharing: store.sharing(),
-                staleness_max,
-                proven_ms: AtomicU64::new(elapsed_ms(&*clock)),
-                seen: AtomicU64::new(0),
-            },
+            progress: Arc::new(Progress::new(store.sharing(), staleness_max, elapsed_ms(&*clock))),
+            system_turn: tokio::sync::Mutex::default(),
             store,
             clock,
             entropy: Mutex::new(entropy),
@@ -139,8 +132,8 @@ impl Keeper {
         };
         let before = elapsed_ms(&*keeper.clock);
         let seen = keeper.load().await?;
-        keeper.freshness.seen.store(seen.0, Ordering::Release);
-        keeper.freshness.proven_ms.store(before, Ordering::Release);
+        keeper.progress.seen_up_to(seen);
+        keeper.progress.proven_at(before);
         Ok(keeper)
     }
 
@@ -167,6 +160,15 @@ impl Keeper {
         if full { Err(OpenError::Full) } else { Ok(seen) }
     }
 
+    /// Whether a stored key is as Keyholt wrote it; raises an alarm if it is not.
+    fn is_genuine(&self, key: &Key, seal: &Seal) -> bool {
+        let genuine = key.row(&key.at_rest()).is_sealed_by(&self.sealer, seal);
+        if !genuine {
+            self.alarm(Noun::Key, &key.id.to_string());
+        }
+        genuine
+    }
+
     /// Raises an alarm about a row that is not as Keyholt wrote it.
     fn alarm(&self, noun: Noun, id: &str) {
         self.alarms.fetch_add(1, Ordering::Relaxed);
@@ -189,13 +191,7 @@ impl Keeper {
 
     /// Whether the keyring's view is young enough to answer from.
     pub fn is_fresh(&self) -> bool {
-        match self.freshness.sharing {
-            Sharing::Alone => true,
-            Sharing::Shared => {
-                let age = elapsed_ms(&*self.clock).saturating_sub(self.freshness.proven_ms.load(Ordering::Acquire));
-                u128::from(age) <= self.freshness.staleness_max.as_millis()
-            }
-        }
+        self.progress.is_fresh(|| elapsed_ms(&*self.clock))
     }
 
     /// Whether requests can be answered now: the view is fresh and the store answers.
@@ -382,41 +378,48 @@ impl Keeper {
     }
 
     /// Writes commits and applies them to the keyring; when this returns, every later verify sees them.
+    ///
+    /// A task of its own does it: a caller that goes away must not leave a change written and not applied.
     async fn commit(&self, commits: Vec<Commit>) -> Result<(), CommitError> {
         let writes: Vec<Write> = commits
             .iter()
             .map(|commit| Write::sealed(commit.clone(), &self.sealer))
             .collect();
-        let numbers = self.store.commit(writes).await?;
-        for change in commits.iter().flat_map(Commit::changes) {
-            self.apply(change);
-        }
-        if let (Some(first), Some(last)) = (numbers.first(), numbers.last()) {
-            // Nobody else committed in between: the follower need not read back what was written here.
-            let seen = &self.freshness.seen;
-            let _ = seen.compare_exchange(first.0.saturating_sub(1), last.0, Ordering::AcqRel, Ordering::Acquire);
-        }
-        Ok(())
-    }
-
-    fn apply(&self, change: &Change) {
-        let applied = match change {
-            Change::Insert(record) | Change::Replace { record, .. } => self.keyring.put(record),
-            Change::Remove {
-                record: Record::Key(key),
-            } => {
-                self.keyring.remove_key(key.id);
-                Ok(())
+        let (store, keyring, progress) = (
+            Arc::clone(&self.store),
+            Arc::clone(&self.keyring),
+            Arc::clone(&self.progress),
+        );
+        let began = elapsed_ms(&*self.clock);
+        let work = async move {
+            let turn = progress.begin();
+            let mut doubt = progress.doubt(began);
+            let written = store.commit(writes).await;
+            if !matches!(written, Err(CommitError::Uncertain(_))) {
+                doubt.settle();
             }
-            Change::Remove { record } => self.keyring.remove_record(record.noun(), record.id()),
+            let numbers = written?;
+            turn.apply(|arrivals| {
+                for change in commits.iter().flat_map(Commit::changes) {
+                    apply(&keyring, arrivals, change);
+                }
+                arrivals.made(&numbers);
+            });
+            Ok(())
         };
-        if applied.is_err() {
-            tracing::error!("the keyring is full: a key that was just made is not known on this node");
-        }
+        let lost = |error: tokio::task::JoinError| StoreError::Unavailable(error.to_string());
+        tokio::spawn(work.in_current_span())
+            .await
+            .unwrap_or_else(|error| Err(CommitError::Uncertain(lost(error))))
     }
 
     /// Puts a refused attempt into the audit trail and hands the refusal on.
     async fn refused<T>(&self, refusal: Refusal, attempt: Attempt<'_>) -> Result<T, Refusal> {
+        self.write_attempt(&refusal, attempt).await;
+        Err(refusal)
+    }
+
+    async fn write_attempt(&self, refusal: &Refusal, attempt: Attempt<'_>) {
         if refusal.is_attempt() {
             let Attempt {
                 actor,
@@ -426,14 +429,13 @@ impl Keeper {
                 owner,
             } = attempt;
             // An attempt on another project is written into the actor's own: the other one must not be written to, nor learn of it.
-            let project = if actor.is_operator() { project } else { actor.home };
+            let there = actor.is_operator() && self.keyring.project(project).is_some();
+            let project = if there { project } else { actor.home };
             let event = Event::refused(actor, project, action, target, owner, refusal.word(), self.now());
-            let write = Write::sealed(Commit::refusal(event), &self.sealer);
-            if let Err(error) = self.store.commit(vec![write]).await {
+            if let Err(error) = self.commit(vec![Commit::refusal(event)]).await {
                 tracing::warn!(action, code = refusal.word(), %error, "a refused attempt could not be written to the audit trail");
             }
         }
-        Err(refusal)
     }
 
     /// Checks the revision that a caller says its change is based on.
@@ -466,6 +468,26 @@ pub enum Unauthenticated {
     /// This node's view of the keys is too old to be sure.
     #[error("this node cannot know now")]
     CannotKnow,
+}
+
+fn apply(keyring: &Keyring, arrivals: &mut Arrivals<'_>, change: &Change) {
+    let applied = match change {
+        Change::Insert(record) | Change::Replace { record, .. } if arrivals.is_gone(record.id()) => Ok(()),
+        Change::Insert(record) | Change::Replace { record, .. } => keyring.put(record),
+        Change::Remove { record } => {
+            arrivals.goes(record.id());
+            match record {
+                Record::Key(key) => {
+                    keyring.remove_key(key.id);
+                    Ok(())
+                }
+                record => keyring.remove_record(record.noun(), record.id()),
+            }
+        }
+    };
+    if applied.is_err() {
+        tracing::error!("the keyring is full: a key that was just made is not known on this node");
+    }
 }
 
 fn elapsed_ms(clock: &dyn Clock) -> u64 {

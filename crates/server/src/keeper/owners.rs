@@ -5,19 +5,18 @@ use std::sync::Arc;
 use keyholt_core::actor::{Actor, Permit, ReadOwners, Subject, WriteKeys, WriteOwners};
 use keyholt_core::audit::{Noun, Target};
 use keyholt_core::commit::{Commit, Record, Revision};
-use keyholt_core::enrol::{self, EnrolError};
-use keyholt_core::id::{KeyId, ProjectId, RoleId, SYSTEM, ServiceId, TeamId, UserId};
+use keyholt_core::enrol;
+use keyholt_core::id::{ProjectId, RoleId, ServiceId, TeamId, UserId};
 use keyholt_core::owner::{Member, MemberRight, Owner, OwnerKind};
 use keyholt_core::revoke::revoke;
-use keyholt_core::scope::{Access, ScopeSet};
+use keyholt_core::scope::ScopeSet;
 use keyholt_core::text::Cause;
 use keyholt_core::time::Moment;
-use keyholt_core::verify::standing;
 use keyholt_store::{CommitError, KeyQuery, Owners, Page, RecordQuery};
 
+use super::way_in::Loss;
 use super::{Attempt, Keeper, Refusal, TRIES};
 use crate::keyring::directory::noun_of;
-use crate::keyring::ring::operators_in_good_standing;
 
 /// Makes the next version of an owner's record from the one that is there.
 pub type OwnerChange<'a> = &'a (dyn Fn(&mut Record) -> Result<(), Refusal> + Sync);
@@ -143,7 +142,7 @@ impl Keeper {
             let gives =
                 ScopeSet::new(new.iter().filter(|scope| !old.covers(scope.wanted())).cloned()).unwrap_or_default();
             drop(directory);
-            self.keep_an_operator(before, &after)?;
+            self.keep_a_way_in(project, Loss::Changed(&after))?;
             let (after, commit) = enrol::change(permit, before, after, &gives, None, now)?;
             Ok(Some((after, vec![commit])))
         })
@@ -159,8 +158,8 @@ impl Keeper {
         user: UserId,
         change: MembershipChange,
     ) -> Result<Arc<Record>, Refusal> {
-        self.known_owner(project, Owner::User(user))?;
         let change = move |record: &mut Record| {
+            self.known_owner(project, Owner::User(user))?;
             if let Record::Team(team) = record {
                 team.members.retain(|member| member.user != user);
                 if let MembershipChange::Put(right) = change {
@@ -186,7 +185,7 @@ impl Keeper {
         self.on_owner(actor, project, owner, "suspend", based_on, |permit, before, now| {
             let suspended = enrol::suspend(permit, before, cause.clone(), now)?;
             if let Some((after, _)) = &suspended {
-                self.keep_an_operator(before, after)?;
+                self.keep_a_way_in(project, Loss::Changed(after))?;
             }
             Ok(suspended.map(|(after, commit)| (after, vec![commit])))
         })
@@ -221,7 +220,7 @@ impl Keeper {
     ) -> Result<(), Refusal> {
         let keys = match self.permit::<WriteOwners>(actor, project, Subject::Project, Noun::Project) {
             Ok(_) => {
-                self.all_matching(
+                self.live_matching(
                     project,
                     KeyQuery {
                         owners: Owners::These(vec![owner]),
@@ -234,9 +233,7 @@ impl Keeper {
         };
         let removed = Cause::new("owner removed").map_err(|error| Refusal::Text { field: "cause", error })?;
         self.on_owner(actor, project, owner, "remove", based_on, |permit, before, now| {
-            if let Record::User(user) = before {
-                self.keep_an_operator_without(user.id, project)?;
-            }
+            self.keep_a_way_in(project, Loss::Owner(owner))?;
             let holder = Actor {
                 effective: Arc::new(ScopeSet::parse(["keyholt:keys:write"]).unwrap_or_default()),
                 ..permit.actor().clone()
@@ -301,6 +298,7 @@ impl Keeper {
             owner: Some(owner),
         };
         let mut last = Refusal::Busy(noun);
+        let _turn = self.turn_in(project).await;
         for _ in 0..TRIES {
             let decided = self
                 .permit::<WriteOwners>(actor, project, Subject::Owner(owner), noun)
@@ -360,55 +358,5 @@ impl Keeper {
             }
         }
         Ok(())
-    }
-
-    /// Refuses a change after which no operator in good standing would be left.
-    fn keep_an_operator(&self, before: &Record, after: &Record) -> Result<(), Refusal> {
-        let Record::User(user) = after else { return Ok(()) };
-        let directory = self.keyring.directory();
-        let able = |record: &Record| match record {
-            Record::User(user) => user.standing.is_good() && !directory.permissions(record).is_empty(),
-            _ => false,
-        };
-        if able(before) && !able(after) {
-            drop(directory);
-            return self.keep_an_operator_without(user.id, before.project());
-        }
-        Ok(())
-    }
-
-    fn keep_an_operator_without(&self, user: UserId, project: ProjectId) -> Result<(), Refusal> {
-        if project != SYSTEM {
-            return Ok(());
-        }
-        let directory = self.keyring.directory();
-        let standing_well = directory
-            .owner(Owner::User(user))
-            .is_some_and(|record| matches!(record.as_ref(), Record::User(user) if user.standing.is_good()));
-        let others = operators_in_good_standing(&directory).saturating_sub(usize::from(standing_well));
-        if others == 0 {
-            Err(EnrolError::LastOperator.into())
-        } else {
-            Ok(())
-        }
-    }
-
-    /// How many other keys would still let an operator do everything.
-    pub(super) fn other_operator_keys(&self, but: KeyId) -> usize {
-        let now = self.now();
-        let works = |key: &KeyId| {
-            let found = self.keyring.find_key(*key);
-            found.is_some_and(|found| {
-                self.keyring.dossier(&found, |dossier, _| {
-                    *dossier.access == Access::Everything && standing(dossier, now).is_none()
-                }) == Some(true)
-            })
-        };
-        self.keyring
-            .system_keys()
-            .into_iter()
-            .filter(|key| *key != but)
-            .filter(works)
-            .count()
     }
 }

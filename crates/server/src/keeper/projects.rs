@@ -43,8 +43,9 @@ impl Keeper {
             },
             owner: None,
         };
-        let made = check_slug(&charter.slug).and_then(|()| {
-            let permit = self.permit::<Operate>(actor, SYSTEM, Subject::Project, Noun::Project)?;
+        let leave = self.permit::<Operate>(actor, SYSTEM, Subject::Project, Noun::Project);
+        let made = leave.and_then(|permit| {
+            check_slug(&charter.slug)?;
             self.mint(|now, entropy| found(&permit, charter, now, entropy))
                 .map_err(|error| Refusal::Text { field: "slug", error })
         });

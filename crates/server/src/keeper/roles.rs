@@ -12,6 +12,7 @@ use keyholt_core::scope::ScopeSet;
 use keyholt_core::text::{Description, Slug, TextError};
 use keyholt_store::{CommitError, Page, RecordQuery};
 
+use super::way_in::Loss;
 use super::{Attempt, Keeper, Refusal, TRIES};
 
 /// What shall become different in a role; what is `None` stays as it is.
@@ -56,6 +57,12 @@ impl Keeper {
             .permit::<WriteProject>(actor, project, Subject::Project, Noun::Project)
             .and_then(|permit| {
                 self.check_role_scopes(project, &role.scopes)?;
+                if self.keyring.directory().count(Noun::Role, project) >= ROLES_MAX {
+                    return Err(Refusal::Text {
+                        field: "name",
+                        error: TextError::Bulk("a project has at most 1000 roles"),
+                    });
+                }
                 Ok(enrol::enrol(
                     &permit,
                     Record::Role(role.clone()),
@@ -134,6 +141,7 @@ impl Keeper {
             target,
             owner: None,
         };
+        let _turn = self.turn_in(project).await;
         for _ in 0..TRIES {
             let decided = self
                 .permit::<WriteProject>(actor, project, Subject::Project, Noun::Role)
@@ -145,6 +153,7 @@ impl Keeper {
                     after.description = change.description.clone().unwrap_or(after.description);
                     after.scopes = change.scopes.clone().unwrap_or(after.scopes);
                     self.check_role_scopes(project, &after.scopes)?;
+                    self.keep_a_way_in(project, Loss::Role(&after))?;
                     let added = after
                         .scopes
                         .iter()
@@ -224,15 +233,6 @@ impl Keeper {
             .project(project)
             .ok_or(Refusal::NotFound(Noun::Project))?
             .policy;
-        policy.knows_scopes(scopes)?;
-        let directory = self.keyring.directory();
-        let roles = directory.count(Noun::Role, project);
-        if roles >= ROLES_MAX {
-            return Err(Refusal::Text {
-                field: "name",
-                error: TextError::Bulk("a project has at most 1000 roles"),
-            });
-        }
-        Ok(())
+        Ok(policy.knows_scopes(scopes)?)
     }
 }

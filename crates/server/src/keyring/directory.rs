@@ -138,7 +138,11 @@ impl Directory {
             *count = count.saturating_sub(1);
         }
         if let Some(handle) = record.handle() {
-            self.handles.remove(&(record.noun(), record.project(), handle.into()));
+            let place = (record.noun(), record.project(), handle.into());
+            // Changes may come in another order than they were made in: the handle may have a new bearer already.
+            if self.handles.get(&place) == Some(&record.id()) {
+                self.handles.remove(&place);
+            }
         }
         if let Some(owner) = record.owner() {
             take_out(&mut self.by_project, record.project(), owner);

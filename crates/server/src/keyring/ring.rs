@@ -18,7 +18,7 @@ use keyholt_core::time::{Expiry, Moment};
 use keyholt_core::verify::{Dossier, Shown, Stopped};
 use uuid::Uuid;
 
-use super::directory::{Directory, noun_of};
+use super::directory::Directory;
 use super::intern::Interned;
 use super::lines::{KeyHash, Lines};
 use super::rows::{Row, Rows};
@@ -240,10 +240,13 @@ impl Keyring {
         let project = owner.project.load();
         let here = owner.presence == Presence::Here && project.presence == Presence::Here;
         let flags = found.row.flags;
-        let stopped = if flags & TAMPERED != 0 || !here {
+        let stopped = if flags & TAMPERED != 0 {
             Stopped::Tampered
         } else if flags & REVOKED != 0 {
+            // Before what is missing: the keys of an owner that was removed are revoked, not tampered with.
             Stopped::Revoked
+        } else if !here {
+            Stopped::Tampered
         } else if flags & SUSPENDED != 0 {
             Stopped::Suspended
         } else {
@@ -584,7 +587,8 @@ fn project_cell(state: &mut WriterState, id: ProjectId) -> Arc<ArcSwap<ProjectEn
     Arc::clone(state.projects.entry(id).or_insert_with(missing))
 }
 
-fn standing_of(record: &Record) -> Standing {
+/// Whether what hangs on a record works, as far as the record says.
+pub fn standing_of(record: &Record) -> Standing {
     match record {
         Record::User(user) => user.standing,
         Record::Team(team) => team.standing,
@@ -618,18 +622,4 @@ impl Drop for Applying<'_> {
     fn drop(&mut self) {
         self.changes.fetch_add(1, Ordering::AcqRel);
     }
-}
-
-/// Whether somebody is an operator who can still come in: a user of the system project in good standing.
-pub fn operators_in_good_standing(directory: &Directory) -> usize {
-    let good = |owner: &Owner| {
-        directory
-            .record(noun_of(*owner), owner.uuid())
-            .is_some_and(|record| standing_of(record).is_good())
-    };
-    directory
-        .owners_in(SYSTEM)
-        .filter(|owner| matches!(owner, Owner::User(_)))
-        .filter(good)
-        .count()
 }

@@ -9,7 +9,7 @@ use keyholt_server::clock::FakeClock;
 use keyholt_server::keeper::{FirstStart, Keeper, Refusal};
 use keyholt_store::Memory;
 
-use crate::house::{House, NEW_YEAR, keeper_on, refusal, source};
+use crate::house::{House, NEW_YEAR, canary, held, keeper_on, refusal, source};
 
 fn who(name: &str) -> FirstOperator {
     FirstOperator {
@@ -25,7 +25,9 @@ async fn fresh() -> (Arc<Keeper>, Arc<FakeClock>, String) {
     let FirstStart::Token(token) = keeper.start(source()).await.unwrap() else {
         panic!("complete already")
     };
-    (keeper, clock, token.reveal().to_string())
+    let token = token.reveal().to_string();
+    canary(&token);
+    (keeper, clock, token)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -33,7 +35,10 @@ async fn of_fifty_attempts_with_the_token_one_makes_the_operator() {
     let (keeper, _, token) = fresh().await;
     let attempts = (0..50).map(|n| {
         let (keeper, token) = (Arc::clone(&keeper), token.clone());
-        tokio::spawn(async move { keeper.set_up(&token, who(&format!("op{n}")), source()).await.is_ok() })
+        tokio::spawn(async move {
+            let operator = keeper.set_up(&token, who(&format!("op{n}")), source()).await;
+            operator.map(|operator| held(operator.issued)).is_ok()
+        })
     });
     let mut made = 0;
     for attempt in attempts.collect::<Vec<_>>() {
@@ -54,7 +59,10 @@ async fn a_token_is_dead_after_a_day_and_a_start_makes_a_new_one() {
     let FirstStart::Token(again) = keeper.start(source()).await.unwrap() else {
         panic!("closed without an operator")
     };
-    assert!(keeper.set_up(&again.reveal(), who("olga"), source()).await.is_ok());
+    let again = again.reveal();
+    canary(&again);
+    let operator = keeper.set_up(&again, who("olga"), source()).await.unwrap();
+    held(operator.issued);
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keyholt_core::actor::{Actor, Source};
+use keyholt_core::audit::{Event, Outcome};
 use keyholt_core::commit::{Record, Revision};
 use keyholt_core::entropy::Entropy;
 use keyholt_core::found::{Charter, FirstOperator};
@@ -75,6 +76,10 @@ pub fn held(issued: Issued) -> Held {
 }
 
 /// Registers a secret with the suite's last gate, which searches everything that was written for it.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the suite tells its tests by the environment where the gate collects"
+)]
 pub fn canary(secret: &str) {
     use std::io::Write;
     if let Ok(folder) = std::env::var("KEYHOLT_TEST_CANARY") {
@@ -110,6 +115,7 @@ impl House {
             panic!("set up already")
         };
         let token = token.reveal();
+        canary(&token);
         let who = FirstOperator {
             name: Name::new("Olga").unwrap(),
             external_id: ExternalId::new("olga").unwrap(),
@@ -117,12 +123,7 @@ impl House {
         };
         let operator = held(keeper.set_up(&token, who, source()).await.unwrap().issued);
         let actor = keeper.authenticate(&operator.secret, source()).unwrap();
-        let charter = Charter {
-            slug: Slug::new("acme").unwrap(),
-            name: Name::new("Acme").unwrap(),
-            prefix: Prefix::new("acme").unwrap(),
-        };
-        let acme = keeper.found_project(&actor, charter).await.unwrap();
+        let acme = keeper.found_project(&actor, charter("acme")).await.unwrap();
         Self {
             keeper,
             clock,
@@ -154,27 +155,34 @@ impl House {
     }
 
     pub async fn user_with(&self, name: &str, roles: &[&str]) -> User {
+        let user = self.new_user(self.project(), name, roles);
+        self.enrol(Record::User(user.clone())).await;
+        user
+    }
+
+    /// Enrols an owner, as the operator.
+    pub async fn enrol(&self, record: Record) {
+        self.keeper.enrol_owner(&self.olga(), record).await.unwrap();
+    }
+
+    /// A user who is not enrolled yet.
+    pub fn new_user(&self, project: ProjectId, name: &str, roles: &[&str]) -> User {
         let (id, created_at) = self.keeper.mint_user();
-        let user = User {
+        User {
             id,
-            project: self.project(),
+            project,
             external_id: ExternalId::new(name).unwrap(),
             name: Name::new(name).unwrap(),
             email: None,
             roles: roles
                 .iter()
-                .map(|role| self.keeper.role_named(self.project(), role).unwrap().id)
+                .map(|role| self.keeper.role_named(project, role).unwrap().id)
                 .collect(),
             standing: Standing::Good,
             metadata: Metadata::default(),
             created_at,
             revision: Revision::FIRST,
-        };
-        self.keeper
-            .enrol_owner(&self.olga(), Record::User(user.clone()))
-            .await
-            .unwrap();
-        user
+        }
     }
 
     pub async fn team(&self, name: &str, members: Vec<(&User, MemberRight)>) -> Team {
@@ -196,10 +204,7 @@ impl House {
             created_at,
             revision: Revision::FIRST,
         };
-        self.keeper
-            .enrol_owner(&self.olga(), Record::Team(team.clone()))
-            .await
-            .unwrap();
+        self.enrol(Record::Team(team.clone())).await;
         team
     }
 
@@ -216,21 +221,18 @@ impl House {
             created_at,
             revision: Revision::FIRST,
         };
-        self.keeper
-            .enrol_owner(&self.olga(), Record::Service(service.clone()))
-            .await
-            .unwrap();
+        self.enrol(Record::Service(service.clone())).await;
         service
     }
 
     /// A key made by the operator.
     pub async fn issue(&self, wish: Wish) -> Held {
-        held(
-            self.keeper
-                .issue_key(&self.olga(), self.project(), wish, None)
-                .await
-                .unwrap(),
-        )
+        self.issue_in(self.project(), wish).await
+    }
+
+    /// A key of another project, made by the operator.
+    pub async fn issue_in(&self, project: ProjectId, wish: Wish) -> Held {
+        held(self.keeper.issue_key(&self.olga(), project, wish, None).await.unwrap())
     }
 
     /// A service's key that may verify.
@@ -268,27 +270,53 @@ impl House {
         self.verdict(secret, scopes)["code"].as_str().unwrap().to_owned()
     }
 
-    /// The actions of the audit trail, newest first, each with the code of its refusal.
+    /// The actions of the project's audit trail, newest first, each with the code of its refusal.
     pub async fn trail(&self) -> Vec<String> {
-        let query = EventQuery {
-            action: None,
-            target: None,
-            actor: None,
-            owner: None,
-            refused: None,
-            since: None,
-            until: None,
-            after: None,
-            limit: Limit::LARGEST,
-        };
-        let page = self.keeper.events(&self.olga(), self.project(), &query).await.unwrap();
-        page.entries
-            .iter()
-            .map(|entry| match &entry.event.outcome {
-                keyholt_core::audit::Outcome::Done => entry.event.action.clone(),
-                keyholt_core::audit::Outcome::Refused { code } => format!("{} refused: {code}", entry.event.action),
-            })
-            .collect()
+        let events = self.events(self.project()).await;
+        events.iter().map(in_short).collect()
+    }
+
+    /// A project's newest audit events, newest first.
+    pub async fn events(&self, project: ProjectId) -> Vec<Event> {
+        let page = self.keeper.events(&self.olga(), project, &all_events()).await.unwrap();
+        page.entries.into_iter().map(|entry| entry.event).collect()
+    }
+
+    /// The number of the newest commit: how many events there are in all projects together.
+    pub async fn commits(&self) -> u64 {
+        self.store.load(&mut |_| ()).await.unwrap().0
+    }
+}
+
+/// Every event.
+pub fn all_events() -> EventQuery {
+    EventQuery {
+        action: None,
+        target: None,
+        actor: None,
+        owner: None,
+        refused: None,
+        since: None,
+        until: None,
+        after: None,
+        limit: Limit::LARGEST,
+    }
+}
+
+/// An event's action, and the code of its refusal.
+pub fn in_short(event: &Event) -> String {
+    match &event.outcome {
+        Outcome::Done => event.action.clone(),
+        Outcome::Refused { code } => format!("{} refused: {code}", event.action),
+    }
+}
+
+/// A project with this slug, name and key prefix.
+pub fn charter(slug: &str) -> Charter {
+    Charter {
+        slug: Slug::new(slug).unwrap(),
+        name: Name::new(slug).unwrap(),
+        prefix: Prefix::new(slug).unwrap(),
     }
 }
 

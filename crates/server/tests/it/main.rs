@@ -1,5 +1,8 @@
 //! Stories of the keeper: personas, a fake clock, seeded randomness, and the memory store.
 
+mod acts;
 mod first_run;
 mod house;
+mod keys;
+mod owners;
 mod verify;

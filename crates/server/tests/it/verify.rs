@@ -3,7 +3,7 @@
 use keyholt_core::denial::DenialCode;
 use keyholt_core::key::{Allowed, Bounds};
 use keyholt_core::owner::Owner;
-use keyholt_core::rotate::{Grace, Turn};
+use keyholt_core::rotate::Grace;
 use keyholt_core::text::{Audience, Cause, Environment, Origin};
 use keyholt_core::time::Span;
 use keyholt_core::verify::Ask;
@@ -198,17 +198,7 @@ async fn a_retired_secret_works_until_its_grace_ends() {
     let first = house
         .issue(wish(Owner::User(alice.id), "ci").scopes(&["deploy:*"]))
         .await;
-    let turn = Turn {
-        grace: Grace::For(Span::hours(1)),
-        client_made: None,
-        cause: None,
-    };
-    let rotated = house
-        .keeper
-        .rotate_key(&house.olga(), house.project(), first.id(), turn, None)
-        .await
-        .unwrap();
-    let second = rotated.secret.unwrap().reveal();
+    let second = house.rotate(first.id(), Grace::For(Span::hours(1))).await.secret;
 
     assert_eq!(house.code(&second, &["deploy:web"]), "valid");
     let old = house.verdict(&first.secret, &["deploy:web"]);

@@ -1,0 +1,7 @@
+//! What can be done with keys, and what comes of it.
+
+mod change;
+mod create;
+mod end;
+mod import;
+mod list;
