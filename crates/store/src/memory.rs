@@ -70,7 +70,7 @@ struct Named {
 /// What was there before a change, so that a commit that fails half-way leaves nothing behind.
 enum Undo {
     Record(RecordAt, Option<Named>),
-    Key(KeyId, Option<(Key, Seal)>),
+    Key(KeyId, Box<Option<(Key, Seal)>>),
     Uses(KeyId, Option<LastUse>, Vec<(i64, UseOutcome, u64)>),
     Replay((KeyId, RequestKey)),
     Event,
@@ -171,7 +171,7 @@ impl State {
         }
         if let Change::Remove { .. } = change {
             let before = self.put_key(key.id, None);
-            undo.push(Undo::Key(key.id, before));
+            undo.push(Undo::Key(key.id, Box::new(before)));
             let uses = self.put_uses(key.id, None, Vec::new());
             undo.push(Undo::Uses(key.id, uses.0, uses.1));
             return Ok(());
@@ -191,7 +191,7 @@ impl State {
             }
         }
         let before = self.put_key(key.id, Some((key.clone(), row.seal)));
-        undo.push(Undo::Key(key.id, before));
+        undo.push(Undo::Key(key.id, Box::new(before)));
         Ok(())
     }
 
@@ -199,7 +199,7 @@ impl State {
         for step in done.into_iter().rev() {
             match step {
                 Undo::Record(at, before) => drop(self.put_record(at, before)),
-                Undo::Key(id, before) => drop(self.put_key(id, before)),
+                Undo::Key(id, before) => drop(self.put_key(id, *before)),
                 Undo::Uses(id, last, hours) => drop(self.put_uses(id, last, hours)),
                 Undo::Replay(asked) => drop(self.replays.remove(&asked)),
                 Undo::Event => drop(self.events.pop()),

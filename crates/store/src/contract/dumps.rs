@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Everything in a store as texts, in an order of their own: two stores with the same content have the same.
-pub(super) async fn dump_of(store: &dyn Store) -> Vec<String> {
+pub async fn dump_of(store: &dyn Store) -> Vec<String> {
     let mut lines = Vec::new();
     let write = |line: &DumpLine| serde_json::to_string(line).expect("a line is written");
     store.dump(&mut |line| lines.push(write(&line))).await.expect("a dump");

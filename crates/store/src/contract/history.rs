@@ -60,12 +60,7 @@ struct Play {
 }
 
 /// Plays random acts on a store, and on another one beside it whose answers must be the same; tells what was refused.
-pub(super) async fn play(
-    reference: &dyn Store,
-    engine: Option<&dyn Store>,
-    seed: u64,
-    acts: usize,
-) -> BTreeSet<String> {
+pub async fn play(reference: &dyn Store, engine: Option<&dyn Store>, seed: u64, acts: usize) -> BTreeSet<String> {
     let (mut world, founding) = World::new(seed);
     world.acme.policy.keys_per_owner = 6;
     let mut refusals = BTreeSet::new();
@@ -249,7 +244,7 @@ impl Play {
         let key = self.keys[at].id;
         let dice = &mut self.world.dice;
         let outcome = *dice.pick(&UseOutcome::ALL);
-        let count = 1 + dice.next() % 5;
+        let count = 1 + dice.roll() % 5;
         let address = (dice.below(3) > 0).then(|| [192, 0, 2, u8::try_from(dice.below(200)).unwrap_or(0)].into());
         let ago = i64::try_from(dice.below(9_000_000)).unwrap_or(0);
         Some(uses(
@@ -284,7 +279,7 @@ impl Play {
         let query = RecordQuery {
             handle_prefix: (dice.below(2) == 0).then(|| format!("n{}", dice.below(3))),
             after: None,
-            limit: Limit::new(1 + dice.next() % 6).expect("a limit"),
+            limit: Limit::new(1 + dice.roll() % 6).expect("a limit"),
         };
         let (left, right) = (
             reference.records(acme, noun, &query).await,
@@ -313,7 +308,7 @@ impl Play {
     fn an_event_query(&mut self) -> EventQuery {
         let dice = &mut self.world.dice;
         let mut query = all_events();
-        query.limit = Limit::new(1 + dice.next() % 30).expect("a limit");
+        query.limit = Limit::new(1 + dice.roll() % 30).expect("a limit");
         if dice.below(3) == 0 {
             query.action = Some((*dice.pick(&["key.*", "key.issue", "user.enrol", "user.*", "none"])).to_owned());
         }
@@ -353,7 +348,7 @@ pub(super) fn a_wish(world: &mut World, owners: &[Owner]) -> Wish {
     let scopes: Vec<&str> = (0..dice.below(3)).map(|_| *dice.pick(&SCOPES)).collect();
     let everything = dice.below(5) == 0;
     let is_static = owner.kind() == OwnerKind::User && dice.below(6) == 0;
-    let ends_in = Span::secs(1 + dice.next() % 4_000);
+    let ends_in = Span::secs(1 + dice.roll() % 4_000);
     let ends = dice.below(2) == 0;
     let stock = dice.below(40);
     // A static key has a secret of its own, so that only one thing can stand against it.
@@ -383,7 +378,7 @@ pub(super) fn a_key_query(world: &mut World, owners: &[Owner], keys: &[Key]) -> 
     let now = world.now;
     let dice = &mut world.dice.clone();
     let mut query = KeyQuery {
-        limit: Limit::new(1 + dice.next() % 120).expect("a limit"),
+        limit: Limit::new(1 + dice.roll() % 120).expect("a limit"),
         ..KeyQuery::default()
     };
     let instant = |dice: &mut super::world::Dice| {

@@ -56,7 +56,7 @@ impl Dice {
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn roll(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -66,7 +66,7 @@ impl Dice {
 
     /// A number below another.
     pub fn below(&mut self, end: usize) -> usize {
-        usize::try_from(self.next() % (end as u64)).unwrap_or(0)
+        usize::try_from(self.roll() % (end as u64)).unwrap_or(0)
     }
 
     /// One of these.
@@ -78,7 +78,7 @@ impl Dice {
 impl Entropy for Dice {
     fn fill(&mut self, buffer: &mut [u8]) {
         for chunk in buffer.chunks_mut(8) {
-            let bytes = self.next().to_le_bytes();
+            let bytes = self.roll().to_le_bytes();
             chunk.copy_from_slice(&bytes[..chunk.len()]);
         }
     }
