@@ -27,7 +27,8 @@ const RUN_MOST: usize = 1000;
 const FILLED_WITHIN: std::time::Duration = std::time::Duration::from_mins(2);
 
 const CHECK: &str = "SELECT value FROM meta WHERE name = 'master_check'";
-const RECORDS: &str = "SELECT project, noun, id, revision, body, seal, handle FROM records WHERE noun = $1 ORDER BY project, id";
+const RECORDS: &str =
+    "SELECT project, noun, id, revision, body, seal, handle FROM records WHERE noun = $1 ORDER BY project, id";
 const EVENTS: &str = "SELECT number, body, touched FROM events ORDER BY number";
 const LAST_USES: &str = "SELECT key, first_at, last_at, address FROM usage_last ORDER BY key";
 
@@ -54,7 +55,9 @@ pub(super) async fn dump(
     lines += stream(session, &keys, &[], key_line, each).await?;
     lines += stream(session, EVENTS, &[], event_line, each).await?;
     lines += stream(session, LAST_USES, &[], last_use_line, each).await?;
-    let outcomes = UseOutcome::ALL.map(|outcome| format!("'{}'", outcome.as_str())).join(", ");
+    let outcomes = UseOutcome::ALL
+        .map(|outcome| format!("'{}'", outcome.as_str()))
+        .join(", ");
     let hours = format!(
         "SELECT key, hour, outcome, count FROM usage_hours ORDER BY key, hour, array_position(ARRAY[{outcomes}], outcome)"
     );

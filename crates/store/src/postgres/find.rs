@@ -104,7 +104,11 @@ fn page<T>(
         .take(limit.entries())
         .map(&read)
         .collect::<Result<Vec<T>, StoreError>>()?;
-    let next = match (rows.len() > limit.entries(), entries.last(), rows.get(entries.len().wrapping_sub(1))) {
+    let next = match (
+        rows.len() > limit.entries(),
+        entries.last(),
+        rows.get(entries.len().wrapping_sub(1)),
+    ) {
         (true, Some(last), Some(row)) => Some(place(last, row)?),
         _ => None,
     };
@@ -197,11 +201,7 @@ pub(super) async fn keys(
         None => "",
     };
     // The value of the order comes last, so that the columns before it are those of a key.
-    let mut question = Question::new(format!(
-        "SELECT {}, {} FROM keys k{uses}",
-        columns::KEY,
-        order.value()
-    ));
+    let mut question = Question::new(format!("SELECT {}, {} FROM keys k{uses}", columns::KEY, order.value()));
     question.and("k.project = ?", vec![id(project.uuid())]);
     match &query.owners {
         Owners::Anybody => {}
@@ -229,10 +229,9 @@ pub(super) async fn keys(
         ),
         Some(StateFilter::Suspended) => question.and("k.state = 'suspended'", vec![]),
         Some(StateFilter::Revoked) => question.and("k.state = 'revoked'", vec![]),
-        Some(StateFilter::Expired { now }) => question.and(
-            "k.state <> 'revoked' AND k.expires_at <= ?",
-            vec![number(now.ms())],
-        ),
+        Some(StateFilter::Expired { now }) => {
+            question.and("k.state <> 'revoked' AND k.expires_at <= ?", vec![number(now.ms())])
+        }
     }
     if let Some(maker) = query.created_by {
         question.and("k.created_by = ?", vec![id(maker.uuid())]);
@@ -329,10 +328,7 @@ pub(super) async fn events(
         }
     }
     if let Some((noun, target)) = query.target {
-        question.and(
-            "target_noun = ? AND target = ?",
-            vec![text(noun.as_str()), id(target)],
-        );
+        question.and("target_noun = ? AND target = ?", vec![text(noun.as_str()), id(target)]);
     }
     if let Some(actor) = query.actor {
         question.and("actor = ?", vec![id(actor.uuid())]);

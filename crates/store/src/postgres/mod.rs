@@ -101,7 +101,10 @@ impl Postgres {
                         WHERE current_setting(name, true) = 'off'";
         for row in &self.reader()?.query(settings, &[]).await? {
             let setting: &str = row.try_get(0).map_err(|error| trouble::store_error(&error))?;
-            tracing::warn!(setting, "PostgreSQL runs with this off: a power loss may undo or destroy commits");
+            tracing::warn!(
+                setting,
+                "PostgreSQL runs with this off: a power loss may undo or destroy commits"
+            );
         }
         Ok(())
     }

@@ -86,9 +86,7 @@ pub(super) async fn replay(
     request: &RequestKey,
 ) -> Result<Option<Replay>, StoreError> {
     let rows = session.query(REPLAY, &[&actor.uuid(), &request.as_str()]).await?;
-    rows.first()
-        .map(|row| columns::replay(row, actor, request))
-        .transpose()
+    rows.first().map(|row| columns::replay(row, actor, request)).transpose()
 }
 
 pub(super) async fn usage(

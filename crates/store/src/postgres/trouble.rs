@@ -69,10 +69,5 @@ pub(super) fn is_last_word(told: &DbError) -> bool {
 
 /// Whether the same transaction may well succeed when it is tried again.
 pub(super) fn is_passing(told: &DbError) -> bool {
-    [
-        SqlState::T_R_SERIALIZATION_FAILURE,
-        SqlState::T_R_DEADLOCK_DETECTED,
-    ]
-    .contains(told.code())
+    [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED].contains(told.code())
 }
-

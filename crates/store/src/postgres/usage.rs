@@ -71,9 +71,7 @@ pub(super) async fn note(session: &Session, usage: &[UsageDelta]) -> Result<(), 
                 let noted = session
                     .execute(
                         NOTE,
-                        &[
-                            &keys, &at, &outcomes, &counts, &used, &first_at, &last_at, &addresses,
-                        ],
+                        &[&keys, &at, &outcomes, &counts, &used, &first_at, &last_at, &addresses],
                     )
                     .await;
                 match noted {
