@@ -217,54 +217,54 @@ fn id_of(change: &ReadyChange) -> (bool, Uuid) {
 }
 
 fn change_keys<'a>(plan: &mut Plan<'a>, doing: Doing, keys: &[&'a KeyItem]) {
-    let rows = keys.len() as u64;
+    // What is kept beside the keys is changed first, as long as their rows tell what it was.
     count_owners(plan, doing, keys);
+    let rows = keys.len() as u64;
     match doing {
-        Doing::Insert => plan.push(sql::INSERT_KEYS, key_columns(keys), Expect::Anything, Noun::Key),
+        Doing::Insert => {
+            plan.push(sql::INSERT_KEYS, key_columns(keys), Expect::Anything, Noun::Key);
+            plan.push(sql::INSERT_LABELS, label_columns(keys), Expect::Anything, Noun::Key);
+        }
         Doing::Replace => {
+            for labels in [sql::TRIM_LABELS, sql::RENEW_LABELS] {
+                let values = vec![
+                    column(keys, |key| key.columns.id.uuid()),
+                    column(keys, |key| key.labels.as_str()),
+                ];
+                plan.push(labels, values, Expect::Anything, Noun::Key);
+            }
             let mut values = key_columns(keys);
             values.push(column(keys, |key| key.expected));
             plan.push(sql::REPLACE_KEYS, values, Expect::Exactly(rows), Noun::Key);
         }
         Doing::Remove => {
+            for beside in [sql::REMOVE_LABELS, sql::REMOVE_LAST_USES, sql::REMOVE_HOURS] {
+                let ids = vec![column(keys, |key| key.columns.id.uuid())];
+                plan.push(beside, ids, Expect::Anything, Noun::Key);
+            }
             let values = vec![
                 column(keys, |key| key.columns.id.uuid()),
                 column(keys, |key| key.columns.project.uuid()),
                 column(keys, |key| key.expected),
             ];
             plan.push(sql::REMOVE_KEYS, values, Expect::Exactly(rows), Noun::Key);
-            for of_key in [sql::REMOVE_LABELS, sql::REMOVE_LAST_USES, sql::REMOVE_HOURS] {
-                let ids = vec![column(keys, |key| key.columns.id.uuid())];
-                plan.push(of_key, ids, Expect::Anything, Noun::Key);
-            }
             return;
         }
     }
-    let digests: Vec<(Uuid, &'a [u8])> = keys
-        .iter()
-        .flat_map(|key| {
-            let columns = &key.columns;
-            let both = [Some(&columns.current), columns.retiring.as_ref()];
-            both.into_iter()
-                .flatten()
-                .map(move |digest| (columns.id.uuid(), digest.0.as_slice()))
-        })
-        .collect();
-    let (ids, digests): (Vec<Uuid>, Vec<&'a [u8]>) = digests.into_iter().unzip();
+    let digests = keys.iter().flat_map(|key| {
+        let columns = &key.columns;
+        let both = [Some(&columns.current), columns.retiring.as_ref()];
+        both.into_iter()
+            .flatten()
+            .map(move |digest| (columns.id.uuid(), digest.0.as_slice()))
+    });
+    let (ids, digests): (Vec<Uuid>, Vec<&'a [u8]>) = digests.unzip();
     plan.push(
         sql::CLASHING_DIGESTS,
         vec![owned(ids), owned(digests)],
         Expect::NoRow,
         Noun::Key,
     );
-    if doing == Doing::Replace {
-        let mut values = vec![column(keys, |key| key.columns.id.uuid())];
-        values.extend(label_columns(keys).into_iter().skip(1));
-        plan.push(sql::TRIM_LABELS, values, Expect::Anything, Noun::Key);
-    }
-    if keys.iter().any(|key| !key.labels.is_empty()) {
-        plan.push(sql::INSERT_LABELS, label_columns(keys), Expect::Anything, Noun::Key);
-    }
 }
 
 /// Keeps count of the keys that are not revoked; must come before the keys themselves change.
@@ -338,19 +338,24 @@ pub(super) fn key_columns<'a>(keys: &[&'a KeyItem]) -> Vec<Value<'a>> {
         column(keys, |key| key.columns.created_by.map(keyholt_core::id::KeyId::uuid)),
         column(keys, |key| i64::from(key.columns.revision.number())),
         column(keys, |key| key.columns.seal.0.as_slice()),
+        column(keys, |key| key.labels.as_str()),
     ]
 }
 
-/// What keys are found by, column by column: project, label, key.
+/// What keys are found by, column by column: project, label, key. In the order of the index, where neighbours are cheap.
 pub(super) fn label_columns<'a>(keys: &[&'a KeyItem]) -> Vec<Value<'a>> {
-    let labels = || {
-        keys.iter()
-            .flat_map(|key| key.labels.iter().map(move |label| (&key.columns, label)))
-    };
+    let mut labels: Vec<(Uuid, &'a str, Uuid)> = keys
+        .iter()
+        .flat_map(|key| {
+            let (project, id) = (key.columns.project.uuid(), key.columns.id.uuid());
+            key.labels.lines().map(move |label| (project, label, id))
+        })
+        .collect();
+    labels.sort_unstable();
     vec![
-        owned(labels().map(|(key, _)| key.project.uuid()).collect()),
-        owned(labels().map(|(_, label)| label.as_str()).collect()),
-        owned(labels().map(|(key, _)| key.id.uuid()).collect()),
+        owned(labels.iter().map(|(project, _, _)| *project).collect()),
+        owned(labels.iter().map(|(_, label, _)| *label).collect()),
+        owned(labels.iter().map(|(_, _, key)| *key).collect()),
     ]
 }
 

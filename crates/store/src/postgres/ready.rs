@@ -52,7 +52,8 @@ pub(super) struct RecordItem {
 /// A key, and what it is found by.
 pub(super) struct KeyItem {
     pub columns: KeyColumns,
-    pub labels: Vec<String>,
+    /// What it is found by, one per line.
+    pub labels: String,
     /// The revision that must be there now; of no meaning for a new key.
     pub expected: i64,
 }
@@ -144,15 +145,16 @@ impl ReadyEvent {
     }
 }
 
-/// What a key is found by: its scopes, its tags, its words.
-pub(super) fn labels(key: &Key) -> Vec<String> {
+/// What a key is found by: its scopes, its tags, its words; one per line, for none of them has a line feed in it.
+pub(super) fn labels(key: &Key) -> String {
     let scopes = match &key.access {
         Access::Everything => None,
         Access::Only(scopes) => Some(scopes.iter().map(|scope| scope_label(scope.as_str()))),
     };
     let tags = key.about.tags.iter().map(|tag| tag_label(tag.as_str()));
     let words = words::of_key(&key.about).into_iter().map(|word| word_label(&word));
-    scopes.into_iter().flatten().chain(tags).chain(words).collect()
+    let all: Vec<String> = scopes.into_iter().flatten().chain(tags).chain(words).collect();
+    all.join("\n")
 }
 
 /// The label of a key with this scope written in its access.

@@ -37,11 +37,11 @@ WHERE r.project = n.project AND r.noun = n.noun AND r.id = n.id AND r.revision =
 pub(super) const INSERT_KEYS: &str = "\
 INSERT INTO keys (id, project, owner_kind, owner, kind, access, bounds, expires_at, state, state_at, cause,
                   current, retiring, retiring_until, name, description, metadata, tags, hint, created_at, created_by,
-                  revision, seal)
+                  revision, seal, labels)
 SELECT * FROM UNNEST($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::bigint[],
                      $9::text[], $10::bigint[], $11::text[], $12::bytea[], $13::bytea[], $14::bigint[], $15::text[],
                      $16::text[], $17::text[], $18::text[], $19::text[], $20::bigint[], $21::uuid[], $22::bigint[],
-                     $23::bytea[])";
+                     $23::bytea[], $24::text[])";
 
 pub(super) const REPLACE_KEYS: &str = "\
 UPDATE keys k
@@ -49,13 +49,13 @@ SET owner_kind = n.owner_kind, owner = n.owner, kind = n.kind, access = n.access
     expires_at = n.expires_at, state = n.state, state_at = n.state_at, cause = n.cause, current = n.current,
     retiring = n.retiring, retiring_until = n.retiring_until, name = n.name, description = n.description,
     metadata = n.metadata, tags = n.tags, hint = n.hint, created_at = n.created_at, created_by = n.created_by,
-    revision = n.revision, seal = n.seal
+    revision = n.revision, seal = n.seal, labels = n.labels
 FROM UNNEST($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::bigint[],
             $9::text[], $10::bigint[], $11::text[], $12::bytea[], $13::bytea[], $14::bigint[], $15::text[],
             $16::text[], $17::text[], $18::text[], $19::text[], $20::bigint[], $21::uuid[], $22::bigint[],
-            $23::bytea[], $24::bigint[])
+            $23::bytea[], $24::text[], $25::bigint[])
     AS n(id, project, owner_kind, owner, kind, access, bounds, expires_at, state, state_at, cause, current, retiring,
-         retiring_until, name, description, metadata, tags, hint, created_at, created_by, revision, seal, expected)
+         retiring_until, name, description, metadata, tags, hint, created_at, created_by, revision, seal, labels, expected)
 WHERE k.id = n.id AND k.project = n.project AND k.revision = n.expected";
 
 pub(super) const REMOVE_KEYS: &str = "\
@@ -63,7 +63,6 @@ DELETE FROM keys k
 USING UNNEST($1::uuid[], $2::uuid[], $3::bigint[]) AS n(id, project, expected)
 WHERE k.id = n.id AND k.project = n.project AND k.revision = n.expected";
 
-pub(super) const REMOVE_LABELS: &str = "DELETE FROM labels WHERE key = ANY($1)";
 pub(super) const REMOVE_LAST_USES: &str = "DELETE FROM usage_last WHERE key = ANY($1)";
 pub(super) const REMOVE_HOURS: &str = "DELETE FROM usage_hours WHERE key = ANY($1)";
 
@@ -76,15 +75,34 @@ SELECT 1 FROM UNNEST($1::uuid[], $2::bytea[]) AS n(id, digest)
 JOIN keys k ON k.retiring = n.digest WHERE k.retiring IS NOT NULL AND k.id <> n.id
 LIMIT 1";
 
-/// Takes away the labels of the keys `$1` that are not among the pairs of `$2` and `$3`; most changes leave them alone.
-pub(super) const TRIM_LABELS: &str = "\
-DELETE FROM labels
-WHERE key = ANY($1) AND (label, key) NOT IN (SELECT * FROM UNNEST($2::text[], $3::uuid[]))";
-
 pub(super) const INSERT_LABELS: &str = "\
 INSERT INTO labels (project, label, key)
-SELECT * FROM UNNEST($1::uuid[], $2::text[], $3::uuid[])
-ON CONFLICT (project, label, key) DO NOTHING";
+SELECT * FROM UNNEST($1::uuid[], $2::text[], $3::uuid[])";
+
+/// Takes the labels of keys that change away, where `$2` says others; most changes leave them alone.
+pub(super) const TRIM_LABELS: &str = "\
+DELETE FROM labels l
+USING (SELECT k.project, k.id, old.label
+       FROM UNNEST($1::uuid[], $2::text[]) AS n(id, labels)
+       JOIN keys k ON k.id = n.id AND k.labels <> n.labels
+       CROSS JOIN LATERAL UNNEST(string_to_array(k.labels, E'\\n')) AS old(label)) o
+WHERE l.project = o.project AND l.label = o.label AND l.key = o.id";
+
+/// Gives keys that change their new labels, where `$2` says others than now.
+pub(super) const RENEW_LABELS: &str = "\
+INSERT INTO labels (project, label, key)
+SELECT k.project, new.label, k.id
+FROM UNNEST($1::uuid[], $2::text[]) AS n(id, labels)
+JOIN keys k ON k.id = n.id AND k.labels <> n.labels
+CROSS JOIN LATERAL UNNEST(string_to_array(n.labels, E'\\n')) AS new(label)";
+
+/// Takes the labels of keys away that are about to go.
+pub(super) const REMOVE_LABELS: &str = "\
+DELETE FROM labels l
+USING (SELECT k.project, k.id, old.label
+       FROM keys k CROSS JOIN LATERAL UNNEST(string_to_array(k.labels, E'\\n')) AS old(label)
+       WHERE k.id = ANY($1)) o
+WHERE l.project = o.project AND l.label = o.label AND l.key = o.id";
 
 /// Counts anew for the owners concerned: the keys `$1` as they are now go, one key each of `$2` to `$4` comes.
 pub(super) const COUNT_OWNERS: &str = "\

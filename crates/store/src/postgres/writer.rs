@@ -334,8 +334,12 @@ async fn write(session: &Session, commits: &[&Ready], grouping: Grouping, deadli
 async fn transact(session: &Session, plan: &Plan<'_>, committing: &AtomicBool) -> Result<u64, Failure> {
     let client = session.client();
     let mut statements = Vec::with_capacity(plan.steps.len());
-    for (step, _) in &plan.steps {
-        statements.push(session.statement(step.sql).await.map_err(|error| lost(&error))?);
+    for (step, noun) in &plan.steps {
+        let prepared = session
+            .statement(step.sql)
+            .await
+            .map_err(|error| stopped(&error, *noun))?;
+        statements.push(prepared);
     }
     let mut head = 0;
     let mut steps = plan.steps.iter().zip(&statements).peekable();
@@ -375,9 +379,9 @@ async fn transact(session: &Session, plan: &Plan<'_>, committing: &AtomicBool) -
                 Ok(Told::Stale) => Refusal::Stale(noun),
                 Ok(Told::Clash) => Refusal::SecretTaken,
                 Ok(Told::TooMany) => Refusal::TooManyKeys,
-                Err(error) => match error.as_db_error() {
-                    Some(told) if !trouble::ends_session(&error) => Refusal::told(told, noun),
-                    _ => return Err(lost(&error)),
+                Err(error) => match stopped(&error, noun) {
+                    Failure::Refused(refusal) => refusal,
+                    lost => return Err(lost),
                 },
             };
             client.batch_execute("ROLLBACK").await.map_err(|error| lost(&error))?;
@@ -395,6 +399,14 @@ async fn transact(session: &Session, plan: &Plan<'_>, committing: &AtomicBool) -
         }
     })?;
     Ok(head)
+}
+
+/// What an error before the COMMIT means.
+fn stopped(error: &Error, noun: Noun) -> Failure {
+    match error.as_db_error() {
+        Some(told) if !trouble::ends_session(error) => Failure::Refused(Refusal::told(told, noun)),
+        _ => lost(error),
+    }
 }
 
 fn lost(error: &Error) -> Failure {
