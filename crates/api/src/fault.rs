@@ -182,7 +182,10 @@ impl Blame for MomentError {
 
     fn detail(&self) -> String {
         match self {
-            Self::Form(_) => "must be an RFC 3339 instant with a zone, such as `2030-01-31T09:00:00Z`".to_owned(),
+            Self::Form(_) => {
+                "must be an RFC 3339 instant with a zone, such as `2030-01-31T09:00:00Z`, in the years 1970 to 2999"
+                    .to_owned()
+            }
             Self::Range(_) => "must lie in the years 1970 to 2999".to_owned(),
         }
     }

@@ -1,0 +1,284 @@
+//! Every operation of the contract: who may not do it, who may, and what it leaves in the audit trail.
+//!
+//! An operation that has no request here fails the suite, and so does one that the contract does not have.
+
+use std::collections::BTreeSet;
+
+use http::Method;
+use keyholt_core::found::Charter;
+use keyholt_core::owner::Owner;
+use keyholt_core::secret::Prefix;
+use keyholt_core::text::{Name, Slug};
+use keyholt_server::http::{Needs, Operation, operations};
+use serde_json::{Value, json};
+
+use crate::house::{Held, House, Wishes, canary, wish};
+use crate::wire::{Reply, Wire};
+
+/// A house in which there is one of everything.
+struct Village {
+    house: House,
+    wire: Wire,
+    /// Ada's key, which every request about a key is about.
+    adas: Held,
+    /// A key of the project that may do nothing.
+    idle: Held,
+    /// An administrator's key of another project.
+    stranger: Held,
+}
+
+impl Village {
+    async fn open() -> Self {
+        let house = House::open().await;
+        let wire = Wire::to(&house.keeper);
+        let ada = house.user_with("ada", &["member"]).await;
+        house.user_with("bob", &["member"]).await;
+        house.team("platform", vec![]).await;
+        house.service("ci", "member").await;
+        let adas = house.issue(wish(Owner::User(ada.id), "laptop").everything()).await;
+        let idle = house.issue(wish(Owner::User(ada.id), "idle")).await;
+        let admin = house.olga();
+        let charter = Charter {
+            slug: Slug::new("globex").unwrap(),
+            name: Name::new("Globex").unwrap(),
+            prefix: Prefix::new("globex").unwrap(),
+        };
+        let globex = house.keeper.found_project(&admin, charter).await.unwrap();
+        let operator = &house.operator.secret;
+        let hank = json!({"external_id": "hank", "roles": ["admin"]});
+        wire.post(operator, "/v1/projects/globex/users", hank).await.ok();
+        let key = json!({"name": "hank", "owner": {"user": "hank"}, "scopes": "everything"});
+        let made = wire.post(operator, "/v1/projects/globex/keys", key).await.ok().json();
+        let secret = made["secret"].as_str().unwrap().to_owned();
+        canary(&secret);
+        let id = made["key"]["id"].as_str().unwrap().parse().unwrap();
+        let view = house.keeper.key(&admin, globex.id, id).await.unwrap();
+        let role = json!({"name": "reader", "scopes": ["a:read"]});
+        wire.post(operator, "/v1/projects/acme/roles", role).await.ok();
+        Self {
+            stranger: Held { key: view.key, secret },
+            house,
+            wire,
+            adas,
+            idle,
+        }
+    }
+
+    /// A request that is right in everything but, perhaps, who makes it.
+    async fn ask(&self, operation: &Operation, secret: &str) -> Reply {
+        let (path, body) = self.example(operation);
+        let method: Method = operation.method.parse().unwrap();
+        match body {
+            Some(body) => self.wire.call(method, secret, &path, body).await,
+            None => {
+                let request = crate::wire::request(method, &path, secret, axum::body::Body::empty());
+                self.wire.send(request).await
+            }
+        }
+    }
+
+    fn example(&self, operation: &Operation) -> (String, Option<Value>) {
+        let path = operation
+            .path
+            .replace("{project}", "acme")
+            .replace("{key}", &self.adas.id().to_string())
+            .replace("{user}", "bob")
+            .replace("{team}", "platform")
+            .replace("{service}", "ci")
+            .replace("{role}", "reader");
+        let question = json!({"credential": self.adas.secret});
+        let sha256 = "0123456789abcdef".repeat(4);
+        let body = match operation.id {
+            "set_up" => json!({"token": "khsetup_x", "name": "Eve"}),
+            "verify" | "verify_in_project" | "explain" => question,
+            "verify_batch" => json!({"items": [question, {"credential": "x"}]}),
+            "create_key" => json!({"name": "new", "owner": {"user": "ada"}, "secret_sha256": sha256}),
+            "find_key" => json!({"secret": self.adas.secret}),
+            "import_keys" => {
+                json!({"dry_run": false, "keys": [{"name": "old", "secret_sha256": sha256, "owner": {"user": "ada"}}]})
+            }
+            "revoke_matching" => json!({"filter": {"text": "laptop"}, "expect_count": 1, "cause": "tidying"}),
+            "amend_key" => json!({"name": "desktop", "networks": ["192.0.2.0/24"]}),
+            "revoke_key" => json!({"cause": "tidying"}),
+            "create_user" | "create_team" => json!({"external_id": "new"}),
+            "create_service" => json!({"name": "new"}),
+            "create_role" => json!({"name": "new", "scopes": ["a:*"]}),
+            "amend_user" | "amend_team" | "amend_project" => json!({"name": "Renamed"}),
+            "amend_service" | "amend_role" => json!({"description": "renamed"}),
+            "put_member" => json!({"right": "manage_keys"}),
+            "create_project" => json!({"slug": "initech", "name": "Initech"}),
+            _ => return (path, None),
+        };
+        (path, Some(body))
+    }
+
+    /// What must have happened before an operation changes anything.
+    async fn prepare(&self, operation: &Operation) {
+        let operator = &self.house.operator.secret;
+        let key = format!("/v1/projects/acme/keys/{}", self.adas.id());
+        let before = match operation.id {
+            "resume_key" => format!("{key}/suspend"),
+            "end_grace" => format!("{key}/rotate"),
+            "resume_user" => "/v1/projects/acme/users/bob/suspend".to_owned(),
+            "resume_team" => "/v1/projects/acme/teams/platform/suspend".to_owned(),
+            "resume_service" => "/v1/projects/acme/services/ci/suspend".to_owned(),
+            "resume_project" => "/v1/projects/acme/suspend".to_owned(),
+            "delete_member" => {
+                let path = "/v1/projects/acme/teams/platform/members/bob";
+                self.wire
+                    .call(Method::PUT, operator, path, json!({"right": "belong"}))
+                    .await
+                    .ok();
+                return;
+            }
+            _ => return,
+        };
+        let reply = self.wire.post(operator, &before, json!({})).await.ok();
+        if let Some(secret) = reply.json()["secret"].as_str() {
+            canary(secret);
+        }
+    }
+}
+
+fn needing_a_key() -> impl Iterator<Item = &'static Operation> {
+    operations()
+        .iter()
+        .filter(|operation| !matches!(operation.needs, Needs::Nothing | Needs::SetupToken))
+}
+
+#[tokio::test]
+async fn nobody_may_do_anything_without_a_key() {
+    let village = Village::open().await;
+    for operation in needing_a_key() {
+        let reply = village.ask(operation, "").await;
+        assert_eq!(
+            (reply.status.as_u16(), reply.code().as_str()),
+            (401, "credential_required"),
+            "{}",
+            operation.id
+        );
+        let reply = village.ask(operation, "acme_nobody").await;
+        assert_eq!(
+            (reply.status.as_u16(), reply.code().as_str()),
+            (401, "invalid_credential"),
+            "{}",
+            operation.id
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_key_without_the_scope_is_told_which_one_it_lacks() {
+    let village = Village::open().await;
+    for operation in needing_a_key() {
+        let scope = match operation.needs {
+            Needs::Scope(scope) | Needs::ScopeOrOwn(scope, _) => scope,
+            Needs::AnyKey | Needs::Nothing | Needs::SetupToken => continue,
+        };
+        let reply = village.ask(operation, &village.idle.secret).await;
+        // What is outside this project at all does not exist for a key of it.
+        if reply.status == 404 && matches!(scope, "keyholt:operate") {
+            continue;
+        }
+        assert_eq!(
+            (reply.status.as_u16(), reply.code().as_str()),
+            (403, "insufficient_scope"),
+            "{}",
+            operation.id
+        );
+        assert!(reply.header("www-authenticate").contains(scope), "{}", operation.id);
+        assert!(reply.json()["detail"].as_str().unwrap().contains(scope), "{}", operation.id);
+    }
+}
+
+#[tokio::test]
+async fn to_another_project_s_administrator_nothing_here_exists() {
+    let village = Village::open().await;
+    let before = village.house.trail().await;
+    for operation in needing_a_key().filter(|operation| operation.path.contains("{project}")) {
+        let reply = village.ask(operation, &village.stranger.secret).await;
+        assert_eq!(
+            (reply.status.as_u16(), reply.code().as_str()),
+            (404, "not_found"),
+            "{}",
+            operation.id
+        );
+        // By the id of this project it is the same, and so is a project that does not exist.
+        let (path, body) = village.example(operation);
+        for name in [village.house.project().to_string(), "nowhere".to_owned()] {
+            let path = path.replace("/acme", &format!("/{name}"));
+            let method: Method = operation.method.parse().unwrap();
+            let other = village
+                .wire
+                .call(method, &village.stranger.secret, &path, body.clone().unwrap_or(json!({})))
+                .await;
+            assert_eq!(other.status, 404, "{}", operation.id);
+            let detail = |reply: &Reply| reply.json()["detail"].clone();
+            assert_eq!(detail(&other), detail(&reply), "{}", operation.id);
+        }
+        // A foreign key's id below the stranger's own project.
+        if operation.path.contains("{key}") {
+            let path = path.replace("/acme", "/globex");
+            let method: Method = operation.method.parse().unwrap();
+            let other = village
+                .wire
+                .call(method, &village.stranger.secret, &path, body.unwrap_or(json!({})))
+                .await;
+            assert_eq!(other.code(), "not_found", "{}", operation.id);
+        }
+    }
+    assert_eq!(village.house.trail().await, before, "nothing happened here");
+}
+
+#[tokio::test]
+async fn what_an_operator_does_is_done_and_what_changes_something_leaves_its_event() {
+    for operation in operations() {
+        let village = Village::open().await;
+        village.prepare(operation).await;
+        let operator = village.house.operator.secret.clone();
+        let secret = match operation.id {
+            "verify" | "verify_batch" | "whoami" => operator.clone(),
+            // An operator's own last key may not end itself.
+            "revoke_self" => village.adas.secret.clone(),
+            _ => operator.clone(),
+        };
+        let newest = |project: &'static str| {
+            let (wire, operator) = (village.wire.clone(), operator.clone());
+            async move {
+                let page = wire
+                    .get(&operator, &format!("/v1/projects/{project}/events?limit=1"))
+                    .await
+                    .ok()
+                    .json();
+                page["events"][0].clone()
+            }
+        };
+        let before = [newest("acme").await["number"].clone(), newest("keyholt").await["number"].clone()];
+        let reply = village.ask(operation, &secret).await;
+        if operation.id == "set_up" {
+            assert_eq!(reply.code(), "setup_complete", "the set-up has stories of its own");
+            continue;
+        }
+        let reply = reply.ok();
+        if reply.header("content-type") == "application/json"
+            && let Some(secret) = reply.json()["secret"].as_str()
+        {
+            canary(secret);
+        }
+        let after = [newest("acme").await, newest("keyholt").await];
+        let done: Vec<&str> = after
+            .iter()
+            .zip(&before)
+            .filter(|(after, before)| after["number"] != **before)
+            .map(|(after, _)| after["action"].as_str().unwrap())
+            .collect();
+        let expected: Vec<&str> = operation.audit.into_iter().collect();
+        assert_eq!(done, expected, "{}", operation.id);
+    }
+}
+
+#[test]
+fn no_operation_is_named_twice() {
+    let ids: BTreeSet<&str> = operations().iter().map(|operation| operation.id).collect();
+    assert_eq!(ids.len(), operations().len());
+}

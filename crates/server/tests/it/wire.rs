@@ -1,0 +1,121 @@
+//! A client without a network: requests straight into the router, answers taken apart.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::BodyExt;
+use keyholt_server::http::{Settings, router};
+use keyholt_server::keeper::Keeper;
+use serde_json::Value;
+use tower::ServiceExt;
+
+/// Where requests come from, unless they say otherwise.
+pub const PEER: &str = "192.0.2.7:4711";
+
+/// The door of a house.
+#[derive(Clone)]
+pub struct Wire(Router);
+
+/// An answer, taken apart.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub bytes: Vec<u8>,
+}
+
+impl Wire {
+    /// The door, with `10.0.0.0/8` as trusted proxies.
+    pub fn to(keeper: &Arc<Keeper>) -> Self {
+        let settings = Settings {
+            trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
+        };
+        Self(router(Arc::clone(keeper), settings))
+    }
+
+    pub async fn send(&self, mut request: Request<Body>) -> Reply {
+        if request.extensions().get::<ConnectInfo<SocketAddr>>().is_none() {
+            let peer: SocketAddr = PEER.parse().unwrap();
+            request.extensions_mut().insert(ConnectInfo(peer));
+        }
+        let response = self.0.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        Reply {
+            status: parts.status,
+            headers: parts.headers,
+            bytes: body.collect().await.unwrap().to_bytes().to_vec(),
+        }
+    }
+
+    /// Asks without a body.
+    pub async fn get(&self, secret: &str, path: &str) -> Reply {
+        self.send(request(Method::GET, path, secret, Body::empty())).await
+    }
+
+    /// Asks with a JSON body.
+    pub async fn post(&self, secret: &str, path: &str, body: Value) -> Reply {
+        self.send(with_json(Method::POST, path, secret, body)).await
+    }
+
+    /// Asks with a JSON body and a method.
+    pub async fn call(&self, method: Method, secret: &str, path: &str, body: Value) -> Reply {
+        self.send(with_json(method, path, secret, body)).await
+    }
+}
+
+impl Reply {
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.bytes).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// The code of a problem, after a look at the form of the problem itself.
+    pub fn code(&self) -> String {
+        assert_eq!(self.header("content-type"), "application/problem+json", "{self:?}");
+        let problem = self.json();
+        assert_eq!(problem["status"], self.status.as_u16());
+        assert_eq!(problem["request_id"], self.header("x-request-id"));
+        let code = problem["code"].as_str().unwrap().to_owned();
+        assert_eq!(problem["type"], format!("/docs/errors#{code}"));
+        code
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .map(|value| value.to_str().unwrap())
+            .unwrap_or_default()
+    }
+
+    /// The answer, which must be a success.
+    pub fn ok(self) -> Self {
+        assert!(
+            self.status.is_success(),
+            "{}: {}",
+            self.status,
+            String::from_utf8_lossy(&self.bytes)
+        );
+        self
+    }
+}
+
+/// A request with a Bearer credential; an empty one is none.
+pub fn request(method: Method, path: &str, secret: &str, body: Body) -> Request<Body> {
+    let mut request = Request::builder().method(method).uri(path);
+    if !secret.is_empty() {
+        request = request.header("authorization", format!("Bearer {secret}"));
+    }
+    request.body(body).unwrap()
+}
+
+/// A request with a JSON body.
+pub fn with_json(method: Method, path: &str, secret: &str, body: Value) -> Request<Body> {
+    let mut request = request(method, path, secret, Body::from(body.to_string()));
+    request
+        .headers_mut()
+        .insert("content-type", "application/json".parse().unwrap());
+    request
+}
