@@ -1,0 +1,101 @@
+//! The commands: one file for each noun, one function for each verb.
+
+mod arguments;
+mod completions;
+mod doctor;
+mod events;
+mod keys;
+mod list;
+mod login;
+mod logout;
+mod projects;
+mod records;
+mod roles;
+mod server;
+mod services;
+mod setup;
+mod teams;
+mod users;
+mod version;
+mod whoami;
+
+use clap::Subcommand;
+
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::trouble::Trouble;
+
+pub use server::ServerCommand;
+
+/// What can be done: on the machine of the server, or over HTTP from anywhere.
+#[derive(Subcommand)]
+pub enum Command {
+    /// The server itself.
+    #[command(flatten)]
+    Server(ServerCommand),
+    /// What speaks to a server.
+    #[command(flatten)]
+    Client(Box<ClientCommand>),
+}
+
+/// What can be done over HTTP from anywhere.
+#[derive(Subcommand)]
+pub enum ClientCommand {
+    /// Become the first operator, with the one-time token that the server printed
+    Setup(setup::Setup),
+    /// Store the credential for a server
+    Login(login::Login),
+    /// Forget the stored credential for a server
+    Logout(logout::Logout),
+    /// Tell which key is used, whom it acts for and what it may do
+    Whoami(whoami::Whoami),
+    /// Projects: the tenants and the policy for their keys
+    #[command(subcommand, visible_alias = "project")]
+    Projects(projects::Projects),
+    /// Users: people whom keys act for
+    #[command(subcommand, visible_alias = "user")]
+    Users(users::Users),
+    /// Teams: groups of people with keys of their own
+    #[command(subcommand, visible_alias = "team")]
+    Teams(teams::Teams),
+    /// Services: machine accounts
+    #[command(subcommand, visible_alias = "service")]
+    Services(services::Services),
+    /// Roles: named sets of scopes
+    #[command(subcommand, visible_alias = "role")]
+    Roles(roles::Roles),
+    /// Keys: create, find, verify, change, rotate and revoke them
+    #[command(subcommand, visible_alias = "key")]
+    Keys(keys::Keys),
+    /// Events: the audit trail
+    #[command(subcommand, visible_alias = "audit")]
+    Events(events::Events),
+    /// Look whether all is well between this machine and the server
+    Doctor(doctor::Doctor),
+    /// Print a completion script for a shell
+    Completions(completions::Completions),
+    /// Print the version of this program
+    Version(version::Version),
+}
+
+impl ClientCommand {
+    /// Runs the command.
+    pub async fn run(self, context: &mut Context) -> Result<Exit, Trouble> {
+        match self {
+            Self::Setup(words) => words.run(context).await,
+            Self::Login(words) => words.run(context).await,
+            Self::Logout(words) => words.run(context),
+            Self::Whoami(words) => words.run(context).await,
+            Self::Projects(verb) => verb.run(context).await,
+            Self::Users(verb) => verb.run(context).await,
+            Self::Teams(verb) => verb.run(context).await,
+            Self::Services(verb) => verb.run(context).await,
+            Self::Roles(verb) => verb.run(context).await,
+            Self::Keys(verb) => verb.run(context).await,
+            Self::Events(verb) => verb.run(context).await,
+            Self::Doctor(words) => words.run(context).await,
+            Self::Completions(words) => words.run(context),
+            Self::Version(words) => words.run(context),
+        }
+    }
+}

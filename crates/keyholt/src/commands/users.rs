@@ -1,0 +1,202 @@
+//! `keyholt users`: people whom keys act for.
+
+use clap::{Args, Subcommand};
+use keyholt_api::owner::{AmendUser, CreateUser, User, UserPage};
+
+use super::arguments::{
+    CauseArgument, MetadataArgument, RevisionArgument, replace_or_empty, set_or_clear, some_if_any,
+};
+use super::list::{ListArguments, list};
+use super::records::{self, Act, Removal, USER};
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::trouble::Trouble;
+
+/// What can be done with users.
+#[derive(Subcommand)]
+#[command(after_help = "Example:\n  keyholt users create u_42 --name Ada --role member")]
+pub enum Users {
+    /// List the users
+    #[command(after_help = "Example:\n  keyholt users list --all --json")]
+    List(ListArguments),
+    /// Enrol a user
+    #[command(after_help = "Example:\n  keyholt users create u_42 --name Ada --email ada@example.com --role member")]
+    Create(Create),
+    /// Show a user
+    #[command(after_help = "Example:\n  keyholt users show u_42")]
+    Show(Which),
+    /// Change a user
+    #[command(after_help = "Example:\n  keyholt users change u_42 --role admin")]
+    Change(Change),
+    /// Stop a user's keys until the user is resumed
+    #[command(after_help = "Example:\n  keyholt users suspend u_42 --cause \"on leave\"")]
+    Suspend(Pause),
+    /// Let a user's keys work again
+    #[command(after_help = "Example:\n  keyholt users resume u_42")]
+    Resume(Pause),
+    /// Remove a user and revoke the user's keys
+    #[command(after_help = "Example:\n  keyholt users remove u_42 --cause \"left the company\"")]
+    Remove(Remove),
+}
+
+/// A user to enrol.
+#[derive(Args)]
+pub struct Create {
+    /// How your product calls the user
+    external_id: String,
+    /// What people call the user [default: the external id]
+    #[arg(long)]
+    name: Option<String>,
+    /// Where to reach the user
+    #[arg(long, value_name = "ADDRESS")]
+    email: Option<String>,
+    /// A role of the user; may be repeated [default: the project's default roles]
+    #[arg(long = "role", value_name = "ROLE")]
+    roles: Vec<String>,
+    /// Give the user no role at all
+    #[arg(long, conflicts_with = "roles")]
+    no_roles: bool,
+    #[command(flatten)]
+    metadata: MetadataArgument,
+}
+
+/// Which user.
+#[derive(Args)]
+pub struct Which {
+    /// The user, by id or external id
+    user: String,
+}
+
+/// Changes to a user.
+#[derive(Args)]
+pub struct Change {
+    /// The user, by id or external id
+    user: String,
+    /// A new external id
+    #[arg(long, value_name = "ID")]
+    external_id: Option<String>,
+    /// A new name
+    #[arg(long)]
+    name: Option<String>,
+    /// A new e-mail address
+    #[arg(long, value_name = "ADDRESS")]
+    email: Option<String>,
+    /// No e-mail address any more
+    #[arg(long, conflicts_with = "email")]
+    no_email: bool,
+    /// A role, in place of all that the user has; may be repeated
+    #[arg(long = "role", value_name = "ROLE")]
+    roles: Vec<String>,
+    /// No role any more
+    #[arg(long, conflicts_with = "roles")]
+    no_roles: bool,
+    #[command(flatten)]
+    metadata: MetadataArgument,
+    /// No metadata any more
+    #[arg(long, conflicts_with = "metadata")]
+    no_metadata: bool,
+    #[command(flatten)]
+    revision: RevisionArgument,
+}
+
+/// A user to suspend or resume.
+#[derive(Args)]
+pub struct Pause {
+    /// The user, by id or external id
+    user: String,
+    #[command(flatten)]
+    cause: CauseArgument,
+    #[command(flatten)]
+    revision: RevisionArgument,
+}
+
+/// A user to remove.
+#[derive(Args)]
+pub struct Remove {
+    /// The user, by id or external id
+    user: String,
+    #[command(flatten)]
+    cause: CauseArgument,
+    #[command(flatten)]
+    revision: RevisionArgument,
+}
+
+impl Users {
+    /// Runs the verb.
+    pub async fn run(self, context: &mut Context) -> Result<Exit, Trouble> {
+        match self {
+            Self::List(words) => list::<UserPage>(context, USER.list(context)?, &words).await,
+            Self::Create(words) => create(context, words).await,
+            Self::Show(words) => records::show::<User>(context, USER, &words.user).await,
+            Self::Change(words) => change(context, words).await,
+            Self::Suspend(words) => suspend(context, words).await,
+            Self::Resume(words) => resume(context, words).await,
+            Self::Remove(words) => remove(context, words).await,
+        }
+    }
+}
+
+async fn create(context: &mut Context, words: Create) -> Result<Exit, Trouble> {
+    let body = CreateUser {
+        external_id: words.external_id.clone(),
+        name: words.name,
+        email: words.email,
+        roles: if words.no_roles {
+            Some(Vec::new())
+        } else {
+            some_if_any(words.roles)
+        },
+        metadata: words.metadata.metadata,
+    };
+    records::create::<User>(context, USER, &words.external_id, &body).await
+}
+
+async fn change(context: &mut Context, words: Change) -> Result<Exit, Trouble> {
+    let body = AmendUser {
+        external_id: words.external_id.into(),
+        name: words.name.into(),
+        email: set_or_clear(words.email, words.no_email),
+        roles: replace_or_empty(words.roles, words.no_roles),
+        metadata: set_or_clear(words.metadata.metadata, words.no_metadata),
+    };
+    records::change::<User>(context, USER, &words.user, &body, words.revision.if_revision).await
+}
+
+async fn suspend(context: &mut Context, words: Pause) -> Result<Exit, Trouble> {
+    let act = Act {
+        kind: USER,
+        word: &words.user,
+        step: "suspend",
+        verb: "suspend",
+        done: "Suspended",
+        so: "; the user's keys do not work until the user is resumed.",
+        because: words.cause.into(),
+        revision: words.revision.if_revision,
+    };
+    records::act(context, act).await
+}
+
+async fn resume(context: &mut Context, words: Pause) -> Result<Exit, Trouble> {
+    let act = Act {
+        kind: USER,
+        word: &words.user,
+        step: "resume",
+        verb: "resume",
+        done: "Resumed",
+        so: "; the user's keys are again what they were.",
+        because: words.cause.into(),
+        revision: words.revision.if_revision,
+    };
+    records::act(context, act).await
+}
+
+async fn remove(context: &mut Context, words: Remove) -> Result<Exit, Trouble> {
+    let removal = Removal {
+        kind: USER,
+        word: &words.user,
+        so: ", and with it all its keys",
+        because: words.cause.into(),
+        revision: words.revision.if_revision,
+    };
+    records::remove(context, removal).await
+}
