@@ -11,9 +11,8 @@ mod logout;
 mod projects;
 mod records;
 mod roles;
-mod serve;
+mod server;
 mod services;
-mod settings;
 mod setup;
 mod teams;
 mod users;
@@ -24,19 +23,24 @@ use clap::Subcommand;
 
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::printer::Printer;
 use crate::trouble::Trouble;
 
-pub use self::serve::Start;
+pub use server::ServerCommand;
 
-/// What can be done.
+/// What can be done: on the machine of the server, or over HTTP from anywhere.
 #[derive(Subcommand)]
 pub enum Command {
-    /// Start the server
-    Serve(serve::Serve),
-    /// The server's settings
-    #[command(subcommand)]
-    Config(serve::Settings),
+    /// The server itself.
+    #[command(flatten)]
+    Server(ServerCommand),
+    /// What speaks to a server.
+    #[command(flatten)]
+    Client(Box<ClientCommand>),
+}
+
+/// What can be done over HTTP from anywhere.
+#[derive(Subcommand)]
+pub enum ClientCommand {
     /// Become the first operator, with the one-time token that the server printed
     Setup(setup::Setup),
     /// Store the credential for a server
@@ -74,20 +78,10 @@ pub enum Command {
     Version(version::Version),
 }
 
-impl Command {
-    /// Runs the command, if it is one of the server's own, which speak to nobody; else gives it back.
-    pub fn run_here(self, start: &Start, printer: &mut Printer) -> Result<Result<Exit, Trouble>, Self> {
-        match self {
-            Self::Serve(words) => Ok(words.run(start)),
-            Self::Config(verb) => Ok(verb.run(start, printer)),
-            other => Err(other),
-        }
-    }
-
-    /// Runs a command that speaks to a server.
+impl ClientCommand {
+    /// Runs the command.
     pub async fn run(self, context: &mut Context) -> Result<Exit, Trouble> {
         match self {
-            Self::Serve(_) | Self::Config(_) => Err(Trouble::new("this command runs without a server")),
             Self::Setup(words) => words.run(context).await,
             Self::Login(words) => words.run(context).await,
             Self::Logout(words) => words.run(context),

@@ -15,11 +15,11 @@ use crate::connection::request::{Path, Request};
 use crate::connection::server::{DEFAULT_SERVER, PlainHttp, Server};
 use crate::connection::{Answer, Connection};
 use crate::intake::{SecretInput, read_secret};
-use crate::login::{Credential, Wallet};
+use crate::login::{Credential, Vault, Wallet};
 use crate::person::{Consent, Person};
 use crate::printer::{Form, Printer, Talk};
 use crate::trouble::Trouble;
-use crate::world::World;
+use crate::world::Environment;
 
 /// The word for the project of the caller's own key.
 pub const OWN_PROJECT: &str = "self";
@@ -38,6 +38,24 @@ pub struct Context {
     consent: Foregone,
     choice: Choice,
     connection: Option<Connection>,
+}
+
+/// What a client's command needs of the world.
+pub struct Surroundings {
+    /// The environment.
+    pub environment: Environment,
+    /// Writes data and talk.
+    pub printer: Printer,
+    /// Where secrets can be piped in.
+    pub stdin: Box<dyn Read>,
+    /// Somebody who can answer questions.
+    pub person: Option<Box<dyn Person>>,
+    /// The system's keyring.
+    pub vault: Box<dyn Vault>,
+    /// What time it is.
+    pub clock: Box<dyn Clock>,
+    /// The operating system's randomness.
+    pub entropy: Box<dyn Entropy>,
 }
 
 /// Whether consent was given beforehand, with `--yes`.
@@ -82,16 +100,16 @@ impl std::fmt::Display for Named {
 
 impl Context {
     /// Puts together what the command line, the environment and the world give.
-    pub fn new(globals: &Globals, world: World, mut printer: Printer) -> Self {
-        let World {
+    pub fn new(globals: &Globals, surroundings: Surroundings) -> Self {
+        let Surroundings {
             mut environment,
+            mut printer,
             stdin,
             person,
             vault,
             clock,
             entropy,
-            ..
-        } = world;
+        } = surroundings;
         printer.set_form(if globals.json { Form::Json } else { Form::Text });
         printer.set_talk(if globals.quiet { Talk::Silent } else { Talk::Spoken });
         let server = match (&globals.server, environment.server.take()) {

@@ -14,6 +14,7 @@ mod login;
 mod person;
 mod printer;
 mod reference;
+mod serve;
 mod show;
 mod trouble;
 pub mod world;
@@ -25,10 +26,11 @@ use clap::{CommandFactory, FromArgMatches};
 use keyholt_core::secret::holds_secret;
 
 use crate::cli::Cli;
-use crate::context::Context;
+use crate::commands::Command;
+use crate::context::{Context, Surroundings};
 use crate::printer::Printer;
 use crate::trouble::Trouble;
-use crate::world::World;
+use crate::world::{Environment, World};
 
 pub use crate::exit::Exit;
 pub use crate::login::{SystemVault, Vault, VaultError};
@@ -39,17 +41,16 @@ pub use crate::reference::reference_markdown;
 const HELP_COLUMNS: u16 = 100;
 
 /// Reads the command line, runs the command and tells how it ended.
-pub fn run(mut world: World) -> Exit {
-    let arguments = std::mem::take(&mut world.arguments);
-    let nowhere = |reader| world::Stream {
-        to: Box::new(std::io::sink()),
-        reader,
-    };
-    let stdout_reader = world.stdout.reader;
-    let stdout = std::mem::replace(&mut world.stdout, nowhere(stdout_reader));
-    let stderr_reader = world.stderr.reader;
-    let stderr = std::mem::replace(&mut world.stderr, nowhere(stderr_reader));
-    let mut printer = Printer::new(stdout, stderr, world.environment.colours);
+pub fn run(world: World) -> Exit {
+    let World {
+        arguments,
+        variables,
+        stdout,
+        stderr,
+        ..
+    } = world;
+    let environment = Environment::read(&variables);
+    let mut printer = Printer::new(stdout, stderr, environment.colours);
     if let Err(trouble) = hold_no_secret(&arguments) {
         printer.trouble(&trouble);
         return trouble.exit();
@@ -58,22 +59,25 @@ pub fn run(mut world: World) -> Exit {
         Ok(cli) => cli,
         Err(error) => return told(&error, &mut printer),
     };
-    let start = commands::Start {
-        program: arguments
-            .first()
-            .map(|program| program.to_string_lossy().into_owned())
-            .unwrap_or_default(),
-        variables: std::mem::take(&mut world.variables),
-    };
-    let command = match cli.command.run_here(&start, &mut printer) {
-        Ok(Ok(exit)) => return exit,
-        Ok(Err(trouble)) => {
-            printer.trouble(&trouble);
-            return trouble.exit();
+    let command = match cli.command {
+        Command::Server(command) => {
+            return command.run(&arguments, variables).unwrap_or_else(|trouble| {
+                printer.trouble(&trouble);
+                trouble.exit()
+            });
         }
-        Err(command) => command,
+        Command::Client(command) => command,
     };
-    let mut context = Context::new(&cli.globals, world, printer);
+    let surroundings = Surroundings {
+        environment,
+        printer,
+        stdin: world.stdin,
+        person: world.person,
+        vault: world.vault,
+        clock: world.clock,
+        entropy: world.entropy,
+    };
+    let mut context = Context::new(&cli.globals, surroundings);
     let ended = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(command.run(&mut context)),
         Err(error) => Err(Trouble::new("cannot start").because(&error)),

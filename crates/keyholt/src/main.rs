@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
-use keyholt::world::{Environment, Reader, Stream, World};
+use keyholt::world::{Reader, Stream, World};
 use keyholt::{AtTerminal, Person, SystemVault};
 use keyholt_server::clock::SystemClock;
 use keyholt_server::entropy::SystemEntropy;
@@ -15,20 +15,12 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const COLUMNS_USUAL: u16 = 80;
 
 fn main() -> ExitCode {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one place of the program that reads the environment"
-    )]
-    let variables: Vec<_> = std::env::vars_os().collect();
-    let environment = Environment::read(|name| {
-        let named = variables.iter().find(|(variable, _)| variable == name);
-        named.map(|(_, value)| value.clone())
-    });
+    // The one place of the binary that reads the environment; all else is handed on.
+    let variables = std::env::vars_os().collect();
     let stdin = io::stdin();
     let person = stdin.is_terminal().then(|| Box::new(AtTerminal) as Box<dyn Person>);
     let world = World {
         arguments: std::env::args_os().collect(),
-        environment,
         variables,
         stdin: Box::new(stdin),
         stdout: Stream {

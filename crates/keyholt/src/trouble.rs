@@ -165,7 +165,9 @@ impl Trouble {
 
 /// Whether a refusal answers a well-asked question. All else is about the way it was asked, or about nobody answering.
 fn is_a_no(code: Code) -> bool {
-    matches!(code.entry().status, 403 | 404 | 409 | 412 | 422) && code != Code::NoSuchRoute
+    // This program and the server do not speak the same version of the interface.
+    let is_misunderstanding = matches!(code, Code::NoSuchRoute | Code::UnknownMember | Code::UnknownParameter);
+    matches!(code.entry().status, 403 | 404 | 409 | 412 | 422) && !is_misunderstanding
 }
 
 impl From<Unanswered> for Trouble {
@@ -186,7 +188,7 @@ mod tests {
         let exit = |code| Trouble::refused("try", Problem::new(code, "r"), String::new(), None).exit();
         for code in [
             Code::NotFound,
-            Code::MissingScope,
+            Code::BeyondOwnRights,
             Code::HandleTaken,
             Code::InvalidFields,
         ] {
@@ -194,6 +196,7 @@ mod tests {
         }
         for code in [
             Code::NoSuchRoute,
+            Code::UnknownMember,
             Code::InvalidCredential,
             Code::CannotKnow,
             Code::TooManyRequests,

@@ -15,9 +15,7 @@ use crate::person::Person;
 pub struct World {
     /// The words of the command line, the program's name first.
     pub arguments: Vec<OsString>,
-    /// The environment, as far as it matters to the commands that speak to a server.
-    pub environment: Environment,
-    /// The whole environment, in which the server finds its settings.
+    /// The environment.
     pub variables: Vec<(OsString, OsString)>,
     /// Where secrets can be piped in.
     pub stdin: Box<dyn Read>,
@@ -85,7 +83,7 @@ pub enum Colours {
 }
 
 /// What the command line reads from the environment, and what for; the server's settings have other names.
-pub const VARIABLES: [(&str, &str); 5] = [
+pub(crate) const VARIABLES: [(&str, &str); 5] = [
     (
         "KEYHOLT_SERVER",
         "Address of the server, where `--server` is not given.",
@@ -103,9 +101,12 @@ pub const VARIABLES: [(&str, &str); 5] = [
 ];
 
 impl Environment {
-    /// Reads the environment through `variable`. Empty variables count as missing.
-    pub fn read(variable: impl Fn(&str) -> Option<OsString>) -> Self {
-        let set = |name: &str| variable(name).filter(|value| !value.is_empty());
+    /// Picks from the environment what the command line heeds. Empty variables count as missing.
+    pub fn read(variables: &[(OsString, OsString)]) -> Self {
+        let set = |name: &str| {
+            let found = variables.iter().find(|(known, _)| known == name);
+            found.map(|(_, value)| value.clone()).filter(|value| !value.is_empty())
+        };
         // What is not UTF-8 is kept readable: the address or name then fails with a message of its own.
         let text = |name: &str| set(name).map(|value| value.to_string_lossy().into_owned());
         let config = set("XDG_CONFIG_HOME")
@@ -130,10 +131,11 @@ mod tests {
     use super::*;
 
     fn read(variables: &[(&str, &str)]) -> Environment {
-        Environment::read(|name| {
-            let found = variables.iter().find(|(known, _)| *known == name);
-            found.map(|(_, value)| OsString::from(value))
-        })
+        let variables: Vec<(OsString, OsString)> = variables
+            .iter()
+            .map(|(name, value)| (name.into(), value.into()))
+            .collect();
+        Environment::read(&variables)
     }
 
     #[test]

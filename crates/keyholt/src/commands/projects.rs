@@ -177,7 +177,7 @@ async fn create(context: &mut Context, words: Create) -> Result<Exit, Trouble> {
         prefix: words.prefix,
     };
     let purpose = format!("create project `{}`", body.slug);
-    let request = Request::create(all(), purpose, &mut *context.entropy).body(&body)?;
+    let request = Request::act(all(), purpose).body(&body)?;
     let answer = context.send::<Project>(&request).await?;
     context.printer.say(&format!("Created project `{}`.", body.slug));
     context.printer.answer(&answer)?;

@@ -85,7 +85,7 @@ pub async fn create<T: Shown + DeserializeOwned>(
     body: &impl Serialize,
 ) -> Result<Exit, Trouble> {
     let path = kind.all(context)?;
-    let request = Request::create(path, kind.purpose("create", word), &mut *context.entropy).body(body)?;
+    let request = Request::act(path, kind.purpose("create", word)).body(body)?;
     let answer = context.send::<T>(&request).await?;
     context.printer.say(&format!("Created {} `{word}`.", kind.one));
     context.printer.answer(&answer)?;
@@ -149,15 +149,26 @@ pub struct Act<'a> {
     pub revision: Option<u32>,
 }
 
+/// Something to be removed.
+pub struct Removal<'a> {
+    /// Of which kind.
+    pub kind: Kind,
+    /// Which.
+    pub word: &'a str,
+    /// What goes with it.
+    pub so: &'a str,
+    /// Why.
+    pub because: Because,
+    /// At which revision the record must still be.
+    pub revision: Option<u32>,
+}
+
 /// Removes a record after the person agreed.
-pub async fn remove(
-    context: &mut Context,
-    kind: Kind,
-    word: &str,
-    so: &str,
-    revision: Option<u32>,
-) -> Result<Exit, Trouble> {
-    let request = Request::remove(kind.at(context, word)?, kind.purpose("remove", word)).at_revision(revision);
+pub async fn remove(context: &mut Context, removal: Removal<'_>) -> Result<Exit, Trouble> {
+    let Removal { kind, word, so, .. } = removal;
+    let request = Request::remove(kind.at(context, word)?, kind.purpose("remove", word))
+        .query(&removal.because)?
+        .at_revision(removal.revision);
     context.confirm(&format!("Remove {} `{word}`{so}?", kind.one))?;
     let answer = context.send_act::<Value>(&request).await?;
     done(context, answer.as_ref(), &format!("Removed {} `{word}`{so}.", kind.one))

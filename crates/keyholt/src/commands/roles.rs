@@ -1,11 +1,12 @@
 //! `keyholt roles`: named sets of scopes.
 
 use clap::{Args, Subcommand};
+use keyholt_api::key::Because;
 use keyholt_api::role::{AmendRole, CreateRole, Role, RolePage};
 
 use super::arguments::{RevisionArgument, replace_or_empty, set_or_clear};
 use super::list::{ListArguments, list};
-use super::records::{self, ROLE};
+use super::records::{self, ROLE, Removal};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::trouble::Trouble;
@@ -92,7 +93,7 @@ impl Roles {
             Self::Create(words) => create(context, words).await,
             Self::Show(words) => records::show::<Role>(context, ROLE, &words.role).await,
             Self::Change(words) => change(context, words).await,
-            Self::Remove(words) => records::remove(context, ROLE, &words.role, "", words.revision.if_revision).await,
+            Self::Remove(words) => remove(context, words).await,
         }
     }
 }
@@ -113,4 +114,15 @@ async fn change(context: &mut Context, words: Change) -> Result<Exit, Trouble> {
         scopes: replace_or_empty(words.scopes, words.no_scopes),
     };
     records::change::<Role>(context, ROLE, &words.role, &body, words.revision.if_revision).await
+}
+
+async fn remove(context: &mut Context, words: Remove) -> Result<Exit, Trouble> {
+    let removal = Removal {
+        kind: ROLE,
+        word: &words.role,
+        so: "",
+        because: Because::default(),
+        revision: words.revision.if_revision,
+    };
+    records::remove(context, removal).await
 }

@@ -7,7 +7,7 @@ use super::arguments::{
     CauseArgument, MetadataArgument, RevisionArgument, replace_or_empty, set_or_clear, some_if_any,
 };
 use super::list::{ListArguments, list};
-use super::records::{self, Act, SERVICE};
+use super::records::{self, Act, Removal, SERVICE};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::trouble::Trouble;
@@ -35,7 +35,7 @@ pub enum Services {
     #[command(after_help = "Example:\n  keyholt services resume ci")]
     Resume(Pause),
     /// Remove a service and revoke the service's keys
-    #[command(after_help = "Example:\n  keyholt services remove ci")]
+    #[command(after_help = "Example:\n  keyholt services remove ci --cause \"retired\"")]
     Remove(Remove),
 }
 
@@ -110,6 +110,8 @@ pub struct Remove {
     /// The service, by id or name
     service: String,
     #[command(flatten)]
+    cause: CauseArgument,
+    #[command(flatten)]
     revision: RevisionArgument,
 }
 
@@ -123,10 +125,7 @@ impl Services {
             Self::Change(words) => change(context, words).await,
             Self::Suspend(words) => suspend(context, words).await,
             Self::Resume(words) => resume(context, words).await,
-            Self::Remove(words) => {
-                let so = ", and with it all its keys";
-                records::remove(context, SERVICE, &words.service, so, words.revision.if_revision).await
-            }
+            Self::Remove(words) => remove(context, words).await,
         }
     }
 }
@@ -181,4 +180,15 @@ async fn resume(context: &mut Context, words: Pause) -> Result<Exit, Trouble> {
         revision: words.revision.if_revision,
     };
     records::act(context, act).await
+}
+
+async fn remove(context: &mut Context, words: Remove) -> Result<Exit, Trouble> {
+    let removal = Removal {
+        kind: SERVICE,
+        word: &words.service,
+        so: ", and with it all its keys",
+        because: words.cause.into(),
+        revision: words.revision.if_revision,
+    };
+    records::remove(context, removal).await
 }

@@ -8,7 +8,7 @@ use super::arguments::{
     CauseArgument, MetadataArgument, RevisionArgument, replace_or_empty, set_or_clear, some_if_any,
 };
 use super::list::{ListArguments, list};
-use super::records::{self, Act, TEAM};
+use super::records::{self, Act, Removal, TEAM};
 use crate::connection::request::{Path, Request};
 use crate::context::Context;
 use crate::exit::Exit;
@@ -43,7 +43,7 @@ pub enum Teams {
     #[command(after_help = "Example:\n  keyholt teams remove-member platform u_42")]
     RemoveMember(RemoveMember),
     /// Remove a team and revoke the team's keys
-    #[command(after_help = "Example:\n  keyholt teams remove platform")]
+    #[command(after_help = "Example:\n  keyholt teams remove platform --cause \"dissolved\"")]
     Remove(Remove),
 }
 
@@ -115,6 +115,8 @@ pub struct Remove {
     /// The team, by id or external id
     team: String,
     #[command(flatten)]
+    cause: CauseArgument,
+    #[command(flatten)]
     revision: RevisionArgument,
 }
 
@@ -170,10 +172,7 @@ impl Teams {
             Self::Resume(words) => resume(context, words).await,
             Self::AddMember(words) => add_member(context, words).await,
             Self::RemoveMember(words) => remove_member(context, words).await,
-            Self::Remove(words) => {
-                let so = ", and with it all its keys";
-                records::remove(context, TEAM, &words.team, so, words.revision.if_revision).await
-            }
+            Self::Remove(words) => remove(context, words).await,
         }
     }
 }
@@ -251,4 +250,15 @@ async fn remove_member(context: &mut Context, words: RemoveMember) -> Result<Exi
 
 fn member(context: &Context, team: &str, user: &str) -> Result<Path, Trouble> {
     TEAM.at(context, team)?.then("members").and(user)
+}
+
+async fn remove(context: &mut Context, words: Remove) -> Result<Exit, Trouble> {
+    let removal = Removal {
+        kind: TEAM,
+        word: &words.team,
+        so: ", and with it all its keys",
+        because: words.cause.into(),
+        revision: words.revision.if_revision,
+    };
+    records::remove(context, removal).await
 }

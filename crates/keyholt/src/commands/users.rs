@@ -7,7 +7,7 @@ use super::arguments::{
     CauseArgument, MetadataArgument, RevisionArgument, replace_or_empty, set_or_clear, some_if_any,
 };
 use super::list::{ListArguments, list};
-use super::records::{self, Act, USER};
+use super::records::{self, Act, Removal, USER};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::trouble::Trouble;
@@ -35,7 +35,7 @@ pub enum Users {
     #[command(after_help = "Example:\n  keyholt users resume u_42")]
     Resume(Pause),
     /// Remove a user and revoke the user's keys
-    #[command(after_help = "Example:\n  keyholt users remove u_42")]
+    #[command(after_help = "Example:\n  keyholt users remove u_42 --cause \"left the company\"")]
     Remove(Remove),
 }
 
@@ -116,6 +116,8 @@ pub struct Remove {
     /// The user, by id or external id
     user: String,
     #[command(flatten)]
+    cause: CauseArgument,
+    #[command(flatten)]
     revision: RevisionArgument,
 }
 
@@ -129,10 +131,7 @@ impl Users {
             Self::Change(words) => change(context, words).await,
             Self::Suspend(words) => suspend(context, words).await,
             Self::Resume(words) => resume(context, words).await,
-            Self::Remove(words) => {
-                let so = ", and with it all its keys";
-                records::remove(context, USER, &words.user, so, words.revision.if_revision).await
-            }
+            Self::Remove(words) => remove(context, words).await,
         }
     }
 }
@@ -189,4 +188,15 @@ async fn resume(context: &mut Context, words: Pause) -> Result<Exit, Trouble> {
         revision: words.revision.if_revision,
     };
     records::act(context, act).await
+}
+
+async fn remove(context: &mut Context, words: Remove) -> Result<Exit, Trouble> {
+    let removal = Removal {
+        kind: USER,
+        word: &words.user,
+        so: ", and with it all its keys",
+        because: words.cause.into(),
+        revision: words.revision.if_revision,
+    };
+    records::remove(context, removal).await
 }

@@ -102,7 +102,9 @@ impl Request {
         Self::new(Method::POST, path, Repeat::Read, purpose)
     }
 
-    /// A request that makes something; it carries an `Idempotency-Key`, so that a lost answer can be asked for again.
+    /// A request that makes a key; it carries an `Idempotency-Key`, so that a lost answer can be asked for again.
+    ///
+    /// Only for operations that heed the header: elsewhere a second try would do the thing twice.
     pub fn create(path: Path, purpose: impl Into<String>, entropy: &mut dyn Entropy) -> Self {
         let mut bytes = [0; 16];
         entropy.fill(&mut bytes);

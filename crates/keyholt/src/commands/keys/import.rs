@@ -115,7 +115,7 @@ async fn run(context: &mut Context, rows: &[Row], ends: &[usize], round: Round) 
         let path = KEY.all(context)?.then("import");
         let request = match round {
             Round::Trial => Request::ask(path, "try the import"),
-            Round::Earnest => Request::create(path, "import the keys", &mut *context.entropy),
+            Round::Earnest => Request::act(path, "import the keys"),
         };
         let request = request.body(&body)?.patient(Patience::MUCH_WORK);
         let answer = context

@@ -4,7 +4,7 @@ use clap::Args;
 use keyholt_api::key::Because;
 
 use crate::commands::arguments::{CauseArgument, RevisionArgument};
-use crate::commands::records::{self, Act, KEY};
+use crate::commands::records::{self, Act, KEY, Removal};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::trouble::Trouble;
@@ -39,6 +39,8 @@ pub struct Revoke {
 pub struct Delete {
     /// The key's id
     key: String,
+    #[command(flatten)]
+    cause: CauseArgument,
     #[command(flatten)]
     revision: RevisionArgument,
 }
@@ -90,7 +92,14 @@ pub async fn revoke(context: &mut Context, words: Revoke) -> Result<Exit, Troubl
 
 /// Deletes a key.
 pub async fn delete(context: &mut Context, words: Delete) -> Result<Exit, Trouble> {
-    records::remove(context, KEY, &words.key, " and its record", words.revision.if_revision).await
+    let removal = Removal {
+        kind: KEY,
+        word: &words.key,
+        so: " and its record",
+        because: words.cause.into(),
+        revision: words.revision.if_revision,
+    };
+    records::remove(context, removal).await
 }
 
 impl Step {
