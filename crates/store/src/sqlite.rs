@@ -131,13 +131,6 @@ enum Role {
 impl Place {
     fn take(path: &Path) -> Result<Self, StoreError> {
         let failed = |what: &str, error: std::io::Error| StoreError::Unavailable(format!("cannot {what}: {error}"));
-        if let Some(folder) = path
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty() && !folder.exists())
-        {
-            let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
-            made.map_err(|error| failed("make the data folder", error))?;
-        }
         let lock = lock(path)?;
         if held::note(path).exists() {
             return Err(StoreError::Unavailable(
@@ -190,9 +183,16 @@ impl Place {
     }
 }
 
-/// Takes the lock beside a database file, or tells that another process has it.
+/// Takes the lock beside a database file, in a folder that is made where there is none, or tells that another has it.
 fn lock(path: &Path) -> Result<File, StoreError> {
     let failed = |what: &str, error: std::io::Error| StoreError::Unavailable(format!("cannot {what}: {error}"));
+    if let Some(folder) = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty() && !folder.exists())
+    {
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        made.map_err(|error| failed("make the data folder", error))?;
+    }
     let file = private_file(&beside(path, ".lock")).map_err(|error| failed("make the lock file", error))?;
     file.try_lock().map_err(|error| match error {
         TryLockError::WouldBlock => StoreError::InUse,
