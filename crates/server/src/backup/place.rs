@@ -10,6 +10,7 @@ use keyholt_store::{DumpLine, EventNumber, Postgres, Sqlite, SqliteToRead, Store
 use super::BackupError;
 use crate::config::{self, Config, Database};
 use crate::master;
+use crate::serve::DATABASE_FILE;
 
 /// Where data lie.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -25,8 +26,7 @@ impl Place {
     pub fn of(config: &Config) -> Result<Self, BackupError> {
         match &config.database {
             Database::Sqlite(Some(path)) => Ok(Self::Sqlite(path.clone())),
-            // Settings that were read name the file; this is where they put it.
-            Database::Sqlite(None) => Ok(Self::Sqlite(config.data.join("keyholt.db"))),
+            Database::Sqlite(None) => Ok(Self::Sqlite(config.data.join(DATABASE_FILE))),
             database @ Database::Postgres(_) => Ok(Self::Postgres(database.clone())),
             Database::Memory => Err(BackupError::InMemory),
         }
