@@ -139,7 +139,7 @@ fn replace<A: Action>(
     (after, Commit::by(permit, &action, Some(before), change, cause, now))
 }
 
-fn with_revision(mut record: Record, revision: Revision) -> Record {
+pub(crate) fn with_revision(mut record: Record, revision: Revision) -> Record {
     match &mut record {
         Record::Setup(setup) => setup.revision = revision,
         Record::Project(project) => project.revision = revision,
@@ -152,7 +152,7 @@ fn with_revision(mut record: Record, revision: Revision) -> Record {
     record
 }
 
-fn standing(record: &Record) -> Option<Standing> {
+pub(crate) fn standing(record: &Record) -> Option<Standing> {
     match record {
         Record::Project(project) => Some(project.standing),
         Record::User(user) => Some(user.standing),
@@ -162,7 +162,7 @@ fn standing(record: &Record) -> Option<Standing> {
     }
 }
 
-fn with_standing(mut record: Record, standing: Standing) -> Record {
+pub(crate) fn with_standing(mut record: Record, standing: Standing) -> Record {
     match &mut record {
         Record::Project(project) => project.standing = standing,
         Record::User(user) => user.standing = standing,

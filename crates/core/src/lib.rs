@@ -28,6 +28,7 @@ pub mod found;
 pub mod issue;
 pub mod pause;
 pub mod remove;
+pub mod restore;
 pub mod revoke;
 pub mod rotate;
 pub mod verify;

@@ -1,5 +1,6 @@
 //! The server: the keeper and its keyring, and the doors that knock at it.
 
+pub mod backup;
 pub mod clock;
 pub mod config;
 pub mod entropy;

@@ -46,22 +46,33 @@ pub enum Origin {
 
 /// Reads the master key from a file, or makes it where there is no file yet.
 pub fn read_or_make(path: &Path, entropy: &mut dyn Entropy) -> Result<Origin, MasterKeyError> {
-    let trouble = |error| MasterKeyError::File {
+    match read(path)? {
+        Some(key) => Ok(Origin::Kept(key)),
+        None => make(path, entropy).map_err(|error| trouble(path, error)),
+    }
+}
+
+/// Reads the master key from a file, if there is one.
+pub fn read(path: &Path) -> Result<Option<MasterKey>, MasterKeyError> {
+    let trouble = |error| trouble(path, error);
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(trouble(error)),
+    };
+    let mode = file.metadata().map_err(trouble)?.permissions().mode();
+    if mode & 0o077 != 0 {
+        return Err(MasterKeyError::Exposed(path.to_owned()));
+    }
+    let mut text = Zeroizing::new(String::new());
+    file.take(FILE_BYTES_MAX).read_to_string(&mut text).map_err(trouble)?;
+    parse(text.trim()).map(Some)
+}
+
+fn trouble(path: &Path, error: io::Error) -> MasterKeyError {
+    MasterKeyError::File {
         path: path.to_owned(),
         error,
-    };
-    match File::open(path) {
-        Ok(file) => {
-            let mode = file.metadata().map_err(trouble)?.permissions().mode();
-            if mode & 0o077 != 0 {
-                return Err(MasterKeyError::Exposed(path.to_owned()));
-            }
-            let mut text = Zeroizing::new(String::new());
-            file.take(FILE_BYTES_MAX).read_to_string(&mut text).map_err(trouble)?;
-            Ok(Origin::Kept(parse(text.trim())?))
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => make(path, entropy).map_err(trouble),
-        Err(error) => Err(trouble(error)),
     }
 }
 

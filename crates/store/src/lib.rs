@@ -22,7 +22,7 @@ pub use faulty::{Fault, Faulty};
 pub use memory::Memory;
 pub use postgres::Postgres;
 pub use query::{After, EventQuery, KeyQuery, Limit, Owners, Page, RecordQuery, Refused, StateFilter};
-pub use sqlite::Sqlite;
+pub use sqlite::{Held, Sqlite, SqliteToRead};
 pub use write::{BrokenSeal, Row, StoredRecord, Write};
 
 use std::time::Duration;
@@ -115,6 +115,7 @@ pub trait Store: Send + Sync + 'static {
     /// Reads everything as of one instant, for a backup, and tells the number of the last commit in it.
     ///
     /// Lines come in the order of [`DumpLine`]; repeated requests are not in it, they are forgotten within a day anyway.
+    /// A store that holds a part of a dump only is not dumped again: that is [`StoreError::HalfFilled`].
     async fn dump(&self, each: &mut (dyn FnMut(DumpLine) + Send)) -> Result<EventNumber, StoreError>;
 
     /// Writes the next lines of a dump, each call in one transaction.

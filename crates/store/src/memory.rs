@@ -447,6 +447,9 @@ impl Store for Memory {
 
     async fn dump(&self, each: &mut (dyn FnMut(DumpLine) + Send)) -> Result<EventNumber, StoreError> {
         let state = self.state();
+        if state.filling.is_some() {
+            return Err(StoreError::HalfFilled);
+        }
         state.dump(each);
         Ok(state.head())
     }

@@ -15,6 +15,7 @@ use keyholt_core::key::Key;
 use keyholt_core::seal::Seal;
 use keyholt_core::text::RequestKey;
 use keyholt_core::time::Moment;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use uuid::Uuid;
 
@@ -28,6 +29,7 @@ mod apply;
 mod dump;
 mod error;
 mod events;
+mod held;
 mod keys;
 mod labels;
 mod load;
@@ -42,6 +44,7 @@ mod tests;
 mod usage;
 mod writer;
 
+pub use held::{Held, SqliteToRead};
 use reader::Readers;
 use writer::Writer;
 
@@ -62,18 +65,13 @@ pub struct Sqlite {
 impl Sqlite {
     /// Opens the file, or makes it (mode 0600) together with its folder (mode 0700).
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let version = rusqlite::version();
-        if rusqlite::version_number() < OLDEST {
-            return Err(StoreError::Unavailable(format!(
-                "SQLite {version} is too old: 3.51.3 is needed"
-            )));
-        }
+        let version = good_enough()?;
         let place = Arc::new(Place::take(path)?);
         let mut connection = place.connect(Role::Writer)?;
         schema::bring_up(&mut connection)?;
         let mut threads = Vec::with_capacity(READERS + 1);
         let writer = Writer::start(Arc::clone(&place), connection, &mut threads)?;
-        let readers = Readers::start(&place, READERS, &mut threads)?;
+        let readers = Readers::start(&place, Role::Reader, READERS, &mut threads)?;
         tracing::info!(version, readers = READERS, "opened the SQLite store");
         Ok(Self {
             writer,
@@ -102,11 +100,23 @@ impl Drop for Sqlite {
     }
 }
 
-/// The file, held by this process alone until the last thread that works on it lets go.
+/// The version of SQLite that is built in.
+fn good_enough() -> Result<&'static str, StoreError> {
+    let version = rusqlite::version();
+    if rusqlite::version_number() < OLDEST {
+        return Err(StoreError::Unavailable(format!(
+            "SQLite {version} is too old: 3.51.3 is needed"
+        )));
+    }
+    Ok(version)
+}
+
+/// The file, and how this process stands to it until the last thread that works on it lets go.
 #[derive(Debug)]
 struct Place {
     path: PathBuf,
-    _lock: File,
+    /// The lock that makes this process the only one to write; `None` beside a server, to read.
+    _lock: Option<File>,
 }
 
 /// What a connection is for.
@@ -114,37 +124,35 @@ struct Place {
 enum Role {
     Writer,
     Reader,
+    /// Reads beside another process, and leaves every write to it: no checkpoint when it closes.
+    Guest,
 }
 
 impl Place {
     fn take(path: &Path) -> Result<Self, StoreError> {
         let failed = |what: &str, error: std::io::Error| StoreError::Unavailable(format!("cannot {what}: {error}"));
-        if let Some(folder) = path
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty() && !folder.exists())
-        {
-            let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
-            made.map_err(|error| failed("make the data folder", error))?;
+        let lock = lock(path)?;
+        if held::note(path).exists() {
+            return Err(StoreError::Unavailable(
+                "a restore was interrupted while it put the files in place: run `keyholt backup restore` again"
+                    .to_owned(),
+            ));
         }
-        let mut lock_path = path.as_os_str().to_owned();
-        lock_path.push(".lock");
-        let lock = private_file(Path::new(&lock_path)).map_err(|error| failed("make the lock file", error))?;
-        lock.try_lock().map_err(|error| match error {
-            TryLockError::WouldBlock => StoreError::InUse,
-            TryLockError::Error(error) => failed("lock the database", error),
-        })?;
         // Made before SQLite opens it: the files beside it, -wal and -shm, take their mode from this one.
         private_file(path).map_err(|error| failed("make the database file", error))?;
         Ok(Self {
             path: path.to_owned(),
-            _lock: lock,
+            _lock: Some(lock),
         })
     }
 
     fn connect(&self, role: Role) -> Result<Connection, StoreError> {
         // No URI, no following of links, no mutex: a connection never leaves its thread.
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(&self.path, flags)?;
+        let access = match role {
+            Role::Writer | Role::Reader => OpenFlags::SQLITE_OPEN_READ_WRITE,
+            Role::Guest => OpenFlags::SQLITE_OPEN_READ_ONLY,
+        };
+        let connection = Connection::open_with_flags(&self.path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
         connection.busy_timeout(Duration::from_secs(5))?;
         connection.set_prepared_statement_cache_capacity(128);
         connection.pragma_update(None, "foreign_keys", false)?;
@@ -165,13 +173,39 @@ impl Place {
                 connection.pragma_update(None, "wal_autocheckpoint", 4096)?;
                 connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
             }
-            Role::Reader => {
+            Role::Reader | Role::Guest => {
                 connection.pragma_update(None, "query_only", true)?;
                 connection.pragma_update(None, "cache_size", -16 * 1024)?;
+                connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, role == Role::Guest)?;
             }
         }
         Ok(connection)
     }
+}
+
+/// Takes the lock beside a database file, in a folder that is made where there is none, or tells that another has it.
+fn lock(path: &Path) -> Result<File, StoreError> {
+    let failed = |what: &str, error: std::io::Error| StoreError::Unavailable(format!("cannot {what}: {error}"));
+    if let Some(folder) = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty() && !folder.exists())
+    {
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        made.map_err(|error| failed("make the data folder", error))?;
+    }
+    let file = private_file(&beside(path, ".lock")).map_err(|error| failed("make the lock file", error))?;
+    file.try_lock().map_err(|error| match error {
+        TryLockError::WouldBlock => StoreError::InUse,
+        TryLockError::Error(error) => failed("lock the database", error),
+    })?;
+    Ok(file)
+}
+
+/// The file beside another one whose name goes on with `ending`.
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    PathBuf::from(name)
 }
 
 /// Opens or makes a file that only its owner can read or write, whatever the umask is.

@@ -3,6 +3,7 @@
 mod acts;
 mod bad_inputs;
 mod coverage;
+mod backup;
 mod first_run;
 mod house;
 mod keys;

@@ -26,6 +26,7 @@ const RUN_MOST: usize = 1000;
 /// How long filling in one call's lines may take.
 const FILLED_WITHIN: std::time::Duration = std::time::Duration::from_mins(2);
 
+const FILLING: &str = "SELECT value FROM meta WHERE name = 'filling'";
 const CHECK: &str = "SELECT value FROM meta WHERE name = 'master_check'";
 const RECORDS: &str =
     "SELECT project, noun, id, revision, body, seal, handle FROM records WHERE noun = $1 ORDER BY project, id";
@@ -39,6 +40,9 @@ pub(super) async fn dump(
 ) -> Result<EventNumber, StoreError> {
     let snapshot = Snapshot::open(address).await?;
     let session = snapshot.session();
+    if !session.query(FILLING, &[]).await?.is_empty() {
+        return Err(StoreError::HalfFilled);
+    }
     let check = session.query(CHECK, &[]).await?;
     each(DumpLine::Begin {
         format: DUMP_FORMAT,

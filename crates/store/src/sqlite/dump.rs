@@ -89,6 +89,9 @@ struct Lines {
 impl Lines {
     fn read(&mut self, connection: &Connection) -> Result<(), StoreError> {
         let instant = connection.unchecked_transaction()?;
+        if fact(&instant, "filling")?.is_some() {
+            return Err(StoreError::HalfFilled);
+        }
         let master_check = match fact(&instant, "master_check")? {
             Some(Value::Blob(bytes)) => bytes.try_into().ok().map(Hex32),
             _ => None,

@@ -23,13 +23,14 @@ pub(super) struct Readers {
 impl Readers {
     pub(super) fn start(
         place: &Arc<Place>,
+        role: Role,
         count: usize,
         threads: &mut Vec<JoinHandle<()>>,
     ) -> Result<Self, StoreError> {
         let (sender, questions) = mpsc::channel(WAITING_MAX);
         let questions = Arc::new(Mutex::new(questions));
         for at in 0..count {
-            let connection = place.connect(Role::Reader)?;
+            let connection = place.connect(role)?;
             let (place, questions) = (Arc::clone(place), Arc::clone(&questions));
             let thread = std::thread::Builder::new().name(format!("sqlite-read-{at}"));
             let spawned = thread.spawn(move || {

@@ -38,6 +38,24 @@ pub(super) fn bring_up(writer: &mut Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Sees that a file has the schema that this program knows, without changing anything.
+pub(super) fn expect(reader: &Connection) -> Result<(), StoreError> {
+    let application: i64 = reader.query_row("PRAGMA application_id", [], |row| row.get(0))?;
+    let tables: i64 = reader.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    let known = STEPS.len() as u32;
+    match version(reader, tables)? {
+        0 => Err(StoreError::Corrupt("there is nothing in the file yet".to_owned())),
+        _ if application != APPLICATION => Err(StoreError::Corrupt(
+            "the file is a database of another program".to_owned(),
+        )),
+        found if found > known => Err(StoreError::TooNew { found, known }),
+        found if found < known => Err(StoreError::Unavailable(format!(
+            "the file has schema {found}, this program reads schema {known}: start the server once, it brings the file up"
+        ))),
+        _ => Ok(()),
+    }
+}
+
 fn version(writer: &Connection, tables: i64) -> Result<u32, StoreError> {
     if tables == 0 {
         return Ok(0);
