@@ -1,0 +1,6 @@
+//! The bench: measures Keyholt against its own bare answer, against the floor of its stack, and against others.
+
+pub mod data;
+pub mod load;
+pub mod process;
+pub mod rival;
