@@ -12,7 +12,6 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use keyholt_core::id::ProjectId;
-use keyholt_server::serve::DATABASE_FILE;
 use keyholt_store::{DumpLine, Sqlite, Store};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -23,6 +22,8 @@ pub use secrets::{Secrets, Seeded};
 
 use crate::load::{Outlook, Words};
 
+/// The database file in a data folder.
+const DATABASE_FILE: &str = "keyholt.db";
 /// Lines that are written in one transaction.
 const BATCH: u64 = 20_000;
 /// Batches on their way from the maker to the store.
@@ -77,8 +78,7 @@ impl DataSet {
         let folder = home.join(format!("data-{count}-{kind}-{print}"));
         let kept = folder.join(FACTS_FILE);
         if kept.exists() {
-            let facts = serde_json::from_slice(&fs::read(&kept)?).context("the facts of a data set")?;
-            return Ok(Self { folder, facts });
+            return Self::open(&folder);
         }
         if folder.exists() {
             fs::remove_dir_all(&folder)?;
@@ -92,6 +92,12 @@ impl DataSet {
         let facts = facts(&house, count);
         write_private(&kept, &serde_json::to_vec(&facts)?)?;
         Ok(Self { folder, facts })
+    }
+
+    /// The data set in a folder.
+    pub fn open(folder: &Path) -> anyhow::Result<Self> {
+        let facts = fs::read(folder.join(FACTS_FILE)).with_context(|| format!("no data set in {}", folder.display()))?;
+        Ok(Self { folder: folder.to_owned(), facts: serde_json::from_slice(&facts).context("the facts of a data set")? })
     }
 
     /// A copy that may be changed; it is gone when it is dropped.

@@ -13,7 +13,7 @@ pub const SLOT: &str = "\u{1}";
 #[derive(Debug)]
 pub struct Words {
     width: usize,
-    bytes: Vec<u8>,
+    bytes: Arc<Vec<u8>>,
     outlook: Outlook,
     next: AtomicUsize,
 }
@@ -40,7 +40,12 @@ impl Words {
             ensure!(word.as_ref().len() == width, "words of a load have one width");
             bytes.extend_from_slice(word.as_ref());
         }
-        Ok(Self { width, bytes, outlook, next: AtomicUsize::new(0) })
+        Ok(Self { width, bytes: Arc::new(bytes), outlook, next: AtomicUsize::new(0) })
+    }
+
+    /// The same words for another subject, from the first one on.
+    pub fn again(&self) -> Self {
+        Self { width: self.width, bytes: Arc::clone(&self.bytes), outlook: self.outlook, next: AtomicUsize::new(0) }
     }
 
     /// How many there are.
