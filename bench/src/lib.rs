@@ -1,0 +1,8 @@
+//! The bench: measures Keyholt against its own bare answer, against the floor of its stack, and against others.
+
+pub mod data;
+pub mod figure;
+pub mod inside;
+pub mod load;
+pub mod process;
+pub mod rival;

@@ -1,0 +1,3 @@
+//! `keyholt-bench`.
+
+fn main() {}
