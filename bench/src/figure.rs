@@ -67,12 +67,21 @@ impl Limit {
 impl Figure {
     /// A figure that must keep a limit.
     pub fn limited(name: &str, what: &str, value: f64, unit: Unit, limit: Limit) -> Self {
-        Self { limit: Some(limit), ..Self::told(name, what, value, unit) }
+        Self {
+            limit: Some(limit),
+            ..Self::told(name, what, value, unit)
+        }
     }
 
     /// A figure that informs.
     pub fn told(name: &str, what: &str, value: f64, unit: Unit) -> Self {
-        Self { name: name.to_owned(), what: what.to_owned(), value, unit, limit: None }
+        Self {
+            name: name.to_owned(),
+            what: what.to_owned(),
+            value,
+            unit,
+            limit: None,
+        }
     }
 
     /// Whether it keeps its limit; one without a limit does.
@@ -116,20 +125,30 @@ pub fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let upper = sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN);
-    let lower = sorted.get(sorted.len().saturating_sub(1) / 2).copied().unwrap_or(f64::NAN);
+    let lower = sorted
+        .get(sorted.len().saturating_sub(1) / 2)
+        .copied()
+        .unwrap_or(f64::NAN);
     f64::midpoint(lower, upper)
 }
 
 /// The median of the ratios of two series, round by round: what disturbs a round disturbs both of its halves.
 pub fn ratio(one: &[f64], other: &[f64]) -> f64 {
-    median(&one.iter().zip(other).map(|(one, other)| one / other).collect::<Vec<_>>())
+    median(
+        &one.iter()
+            .zip(other)
+            .map(|(one, other)| one / other)
+            .collect::<Vec<_>>(),
+    )
 }
 
 /// A median with the smallest and the largest value, for tables.
 pub fn spread(values: &[f64], digits: usize) -> String {
-    let (least, most) = values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), value| {
-        (least.min(*value), most.max(*value))
-    });
+    let (least, most) = values
+        .iter()
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), value| {
+            (least.min(*value), most.max(*value))
+        });
     format!("{:.digits$} [{least:.digits$}–{most:.digits$}]", median(values))
 }
 

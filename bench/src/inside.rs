@@ -54,7 +54,13 @@ pub enum Case {
 
 impl Case {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Hit, Self::Unknown, Self::Malformed, Self::Admit, Self::MalformedAlone];
+    pub const ALL: [Self; 5] = [
+        Self::Hit,
+        Self::Unknown,
+        Self::Malformed,
+        Self::Admit,
+        Self::MalformedAlone,
+    ];
 }
 
 /// A keeper on a data set, and what is asked of it.
@@ -73,9 +79,12 @@ impl Inside {
     pub async fn open(folder: &Path, distinct: u64) -> anyhow::Result<Self> {
         let set = DataSet::open(folder)?;
         let keeper = Arc::new(keeper_on(Arc::new(Sqlite::open(&set.database())?)).await?);
-        let verifier = keeper.verifier(&set.facts.gateway, None).context("the gateway's key does not work")?;
+        let verifier = keeper
+            .verifier(&set.facts.gateway, None)
+            .context("the gateway's key does not work")?;
         let (secrets, numbers) = (Secrets::new()?, set.working(distinct));
-        let words = |outlook, text: &dyn Fn(u64) -> String| Words::new(outlook, numbers.iter().map(|number| text(*number)));
+        let words =
+            |outlook, text: &dyn Fn(u64) -> String| Words::new(outlook, numbers.iter().map(|number| text(*number)));
         Ok(Self {
             verifier,
             project: set.facts.project,
@@ -97,15 +106,25 @@ impl Inside {
         };
         let project = match case {
             Case::MalformedAlone => self.project,
-            _ => self.keeper.admit(&self.verifier).map_err(|why| anyhow::anyhow!("not admitted: {why:?}"))?,
+            _ => self
+                .keeper
+                .admit(&self.verifier)
+                .map_err(|why| anyhow::anyhow!("not admitted: {why:?}"))?,
         };
         if case == Case::Admit {
             black_box(project);
             return Ok(());
         }
         let credential = std::str::from_utf8(words.word(at % words.count()))?;
-        let ask = Ask { scopes: Needed::One(self.wanted), ..Ask::default() };
-        let question = Question { credential, ask, counting: Counting::Counted };
+        let ask = Ask {
+            scopes: Needed::One(self.wanted),
+            ..Ask::default()
+        };
+        let question = Question {
+            credential,
+            ask,
+            counting: Counting::Counted,
+        };
         self.keeper.verify(project, &question, |answer| match case {
             Case::MalformedAlone => drop(black_box(&answer.verification)),
             _ => answer.write_json(None, out),
@@ -116,10 +135,17 @@ impl Inside {
     /// Sees that each case is answered as it should be: a wrong answer may be quick.
     pub fn check(&self) -> anyhow::Result<()> {
         let mut out = Vec::with_capacity(ANSWER_BYTES);
-        for (case, code) in [(Case::Hit, "valid"), (Case::Unknown, "unknown"), (Case::Malformed, "malformed")] {
+        for (case, code) in [
+            (Case::Hit, "valid"),
+            (Case::Unknown, "unknown"),
+            (Case::Malformed, "malformed"),
+        ] {
             self.ask(case, 0, &mut out)?;
             let answer = String::from_utf8_lossy(&out);
-            ensure!(answer.contains(&format!(r#""code":"{code}""#)), "{case:?} was answered with {answer}");
+            ensure!(
+                answer.contains(&format!(r#""code":"{code}""#)),
+                "{case:?} was answered with {answer}"
+            );
         }
         Ok(())
     }
@@ -142,7 +168,12 @@ impl Inside {
                 }
             }
         }
-        let of = |wanted| taken.iter().find(|(case, _)| *case == wanted).map_or(f64::NAN, |(_, times)| median(times));
+        let of = |wanted| {
+            taken
+                .iter()
+                .find(|(case, _)| *case == wanted)
+                .map_or(f64::NAN, |(_, times)| median(times))
+        };
         Ok(Found {
             hit: of(Case::Hit),
             unknown: of(Case::Unknown),
@@ -154,7 +185,10 @@ impl Inside {
 
     /// The keeper's background work, for a thread of its own.
     pub fn background(&self) -> impl Future<Output = ()> + Send + 'static {
-        Background { flush_every: FLUSH_EVERY }.run(Arc::clone(&self.keeper))
+        Background {
+            flush_every: FLUSH_EVERY,
+        }
+        .run(Arc::clone(&self.keeper))
     }
 
     /// Room for an answer.
@@ -165,7 +199,10 @@ impl Inside {
 
 /// Measures a data set in this process.
 pub fn measure(folder: &Path, distinct: u64, rounds: usize, calls: usize) -> anyhow::Result<Found> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
     let inside = runtime.block_on(Inside::open(folder, distinct))?;
     let background = runtime.spawn(inside.background());
     let found = inside.time(rounds, calls)?;

@@ -52,7 +52,12 @@ impl Process {
                 bail!("{name} did not listen within {START_WITHIN:?}");
             }
         };
-        Ok(Self { child, started, address, _stdout: stdout })
+        Ok(Self {
+            child,
+            started,
+            address,
+            _stdout: stdout,
+        })
     }
 
     /// Where it listens.
@@ -72,7 +77,11 @@ impl Process {
 
     /// Processor time used so far by it and its children, in user and system mode.
     pub fn cpu(&self) -> anyhow::Result<Duration> {
-        let ticks: u64 = family(self.id())?.iter().filter_map(|pid| Stat::read(*pid).ok()).map(|stat| stat.ticks).sum();
+        let ticks: u64 = family(self.id())?
+            .iter()
+            .filter_map(|pid| Stat::read(*pid).ok())
+            .map(|stat| stat.ticks)
+            .sum();
         let per_second = rustix::param::clock_ticks_per_second();
         Ok(Duration::from_secs_f64(ticks as f64 / per_second as f64))
     }
@@ -102,7 +111,10 @@ impl Process {
     }
 
     fn terminate(&self) -> anyhow::Result<()> {
-        let pid = i32::try_from(self.id()).ok().and_then(rustix::process::Pid::from_raw).context("no process id")?;
+        let pid = i32::try_from(self.id())
+            .ok()
+            .and_then(rustix::process::Pid::from_raw)
+            .context("no process id")?;
         Ok(rustix::process::kill_process(pid, rustix::process::Signal::TERM)?)
     }
 }
@@ -137,7 +149,10 @@ impl Stat {
         let parent = fields.nth(1)?.parse().ok()?;
         let user: u64 = fields.nth(9)?.parse().ok()?;
         let system: u64 = fields.next()?.parse().ok()?;
-        Some(Self { parent, ticks: user + system })
+        Some(Self {
+            parent,
+            ticks: user + system,
+        })
     }
 }
 
@@ -145,7 +160,9 @@ impl Stat {
 fn family(root: u32) -> anyhow::Result<Vec<u32>> {
     let mut children: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
     for entry in fs::read_dir(Path::new("/proc"))? {
-        let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
         // A process may end while it is being read.
         if let Ok(stat) = Stat::read(pid) {
             children.entry(stat.parent).or_default().push(pid);

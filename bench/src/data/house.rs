@@ -88,7 +88,10 @@ pub async fn keeper_on(store: Arc<dyn Store>) -> anyhow::Result<Keeper> {
 
 /// Where the requests of the bench come from.
 pub fn source() -> anyhow::Result<Source> {
-    Ok(Source { address: None, request: RequestKey::new("bench")? })
+    Ok(Source {
+        address: None,
+        request: RequestKey::new("bench")?,
+    })
 }
 
 impl House {
@@ -96,15 +99,29 @@ impl House {
     pub async fn build() -> anyhow::Result<Self> {
         let store: Arc<dyn Store> = Arc::new(Memory::new());
         let keeper = keeper_on(Arc::clone(&store)).await?;
-        let FirstStart::Token(token) = keeper.start(source()?).await? else { bail!("an empty store was set up already") };
-        let who = FirstOperator { name: Name::new("Olga")?, external_id: ExternalId::new("olga")?, email: None };
+        let FirstStart::Token(token) = keeper.start(source()?).await? else {
+            bail!("an empty store was set up already")
+        };
+        let who = FirstOperator {
+            name: Name::new("Olga")?,
+            external_id: ExternalId::new("olga")?,
+            email: None,
+        };
         let operator = made(keeper.set_up(&token.reveal(), who, source()?).await?.issued)?;
         let olga = actor(&keeper, &operator.secret)?;
-        let charter = Charter { slug: Slug::new(PROJECT)?, name: Name::new("Acme")?, prefix: Prefix::new(PREFIX)? };
+        let charter = Charter {
+            slug: Slug::new(PROJECT)?,
+            name: Name::new("Acme")?,
+            prefix: Prefix::new(PREFIX)?,
+        };
         let founded = keeper.found_project(&olga, charter).await?;
         let mut policy = founded.policy;
         policy.keys_per_owner = KEYS_PER_OWNER_MAX;
-        let change = ProjectChange { slug: None, name: None, policy: Some(policy) };
+        let change = ProjectChange {
+            slug: None,
+            name: None,
+            policy: Some(policy),
+        };
         let project = keeper.change_project(&olga, founded.id, change, None).await?.id;
 
         let bulk = enrol_user(&keeper, &olga, project, BULK_OWNER).await?;
@@ -115,8 +132,21 @@ impl House {
         }
         let gate = enrol_service(&keeper, &olga, project, "gate", "verifier").await?;
         let may_verify = Access::Only(ScopeSet::parse(["keyholt:verify"])?);
-        let gateway = made(keeper.issue_key(&olga, project, wish(gate, "gate", may_verify)?, None).await?)?;
-        Ok(Self { keeper, store, project, operator, gateway, bulk, rare, owners })
+        let gateway = made(
+            keeper
+                .issue_key(&olga, project, wish(gate, "gate", may_verify)?, None)
+                .await?,
+        )?;
+        Ok(Self {
+            keeper,
+            store,
+            project,
+            operator,
+            gateway,
+            bulk,
+            rare,
+            owners,
+        })
     }
 
     /// The operator, as an actor.
@@ -143,7 +173,10 @@ fn actor(keeper: &Keeper, secret: &str) -> anyhow::Result<Actor> {
 
 fn made(issued: Issued) -> anyhow::Result<Made> {
     let secret = issued.secret.context("a minted key has a secret")?.reveal().to_string();
-    Ok(Made { id: issued.key.id, secret })
+    Ok(Made {
+        id: issued.key.id,
+        secret,
+    })
 }
 
 /// The wish for an ordinary key.

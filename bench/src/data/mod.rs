@@ -61,7 +61,9 @@ pub struct Facts {
 
 impl std::fmt::Debug for Facts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Facts").field("count", &self.count).finish_non_exhaustive()
+        f.debug_struct("Facts")
+            .field("count", &self.count)
+            .finish_non_exhaustive()
     }
 }
 
@@ -84,7 +86,9 @@ impl DataSet {
             fs::remove_dir_all(&folder)?;
         }
         make_private(&folder)?;
-        say(&format!("making a data set of {count} keys ({kind}); it is kept for the next run"));
+        say(&format!(
+            "making a data set of {count} keys ({kind}); it is kept for the next run"
+        ));
         write_private(&folder.join("master.key"), house::master_text().as_bytes())?;
         let store = Arc::new(Sqlite::open(&folder.join(DATABASE_FILE))?);
         fill(&*store, &house, population, count, say).await?;
@@ -96,8 +100,12 @@ impl DataSet {
 
     /// The data set in a folder.
     pub fn open(folder: &Path) -> anyhow::Result<Self> {
-        let facts = fs::read(folder.join(FACTS_FILE)).with_context(|| format!("no data set in {}", folder.display()))?;
-        Ok(Self { folder: folder.to_owned(), facts: serde_json::from_slice(&facts).context("the facts of a data set")? })
+        let facts =
+            fs::read(folder.join(FACTS_FILE)).with_context(|| format!("no data set in {}", folder.display()))?;
+        Ok(Self {
+            folder: folder.to_owned(),
+            facts: serde_json::from_slice(&facts).context("the facts of a data set")?,
+        })
     }
 
     /// A copy that may be changed; it is gone when it is dropped.
@@ -107,7 +115,10 @@ impl DataSet {
             let entry = entry?;
             fs::copy(entry.path(), folder.path().join(entry.file_name()))?;
         }
-        let set = Self { folder: folder.path().to_owned(), facts: self.facts.clone() };
+        let set = Self {
+            folder: folder.path().to_owned(),
+            facts: self.facts.clone(),
+        };
         Ok(Copy { set, _folder: folder })
     }
 
@@ -165,7 +176,10 @@ pub async fn fill(
 ) -> anyhow::Result<()> {
     let mut before = house.dump().await?;
     // Records and keys come before events, and the last line tells how many lines there were.
-    let keys_end = before.iter().position(|line| matches!(line, DumpLine::Event { .. })).context("a house has events")?;
+    let keys_end = before
+        .iter()
+        .position(|line| matches!(line, DumpLine::Event { .. }))
+        .context("a house has events")?;
     let mut after = before.split_off(keys_end);
     if let Some(DumpLine::End { lines, .. }) = after.last_mut() {
         *lines += count;
@@ -175,7 +189,9 @@ pub async fn fill(
     let maker = std::thread::spawn(move || {
         for first in (0..count).step_by(BATCH as usize) {
             let numbers = first..(first + BATCH).min(count);
-            let lines = numbers.map(|number| Ok(DumpLine::Key(Box::new(population.columns(number)?)))).collect();
+            let lines = numbers
+                .map(|number| Ok(DumpLine::Key(Box::new(population.columns(number)?))))
+                .collect();
             if sender.blocking_send(lines).is_err() {
                 break;
             }
@@ -191,7 +207,9 @@ pub async fn fill(
             say(&format!("  {written} of {count} keys written"));
         }
     }
-    maker.join().map_err(|_| anyhow::anyhow!("the maker of keys panicked"))?;
+    maker
+        .join()
+        .map_err(|_| anyhow::anyhow!("the maker of keys panicked"))?;
     store.fill(after).await?;
     Ok(())
 }
@@ -222,7 +240,12 @@ fn fingerprint(population: &Population) -> anyhow::Result<String> {
     hash.update(sample.access);
     hash.update(sample.bounds);
     hash.update(sample.tags);
-    Ok(hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect())
+    Ok(hash
+        .finalize()
+        .iter()
+        .take(6)
+        .map(|byte| format!("{byte:02x}"))
+        .collect())
 }
 
 fn gcd(one: u64, other: u64) -> u64 {
@@ -235,7 +258,12 @@ fn make_private(folder: &Path) -> anyhow::Result<()> {
 
 /// Writes a file that only its owner can read.
 fn write_private(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)?;
     Ok(file.write_all(bytes)?)
 }
 
@@ -253,7 +281,10 @@ mod tests {
             operator_key: nobody,
             gateway_key: nobody,
         };
-        DataSet { folder: PathBuf::new(), facts }
+        DataSet {
+            folder: PathBuf::new(),
+            facts,
+        }
     }
 
     #[test]

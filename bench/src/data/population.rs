@@ -134,8 +134,15 @@ impl Population {
         let made = self.before(30).plus(Span::millis(number));
         let secret = self.secrets.of(number);
         let pick = |many: usize, word: u64| usize::try_from(word % many as u64).unwrap_or(0);
-        let spread = self.owners.get(pick(self.owners.len(), random.word())).copied().unwrap_or(self.bulk);
-        let access = self.accesses.get(pick(self.accesses.len(), random.word())).unwrap_or(&self.odd_access);
+        let spread = self
+            .owners
+            .get(pick(self.owners.len(), random.word()))
+            .copied()
+            .unwrap_or(self.bulk);
+        let access = self
+            .accesses
+            .get(pick(self.accesses.len(), random.word()))
+            .unwrap_or(&self.odd_access);
         Key {
             id: KeyId::mint(made, &mut random),
             project: self.project,
@@ -155,12 +162,19 @@ impl Population {
             },
             state: match sort {
                 Sort::Odd => State::Suspended { since: self.before(1) },
-                Sort::Revoked => State::Revoked { at: self.before(1), cause: self.cause.clone() },
+                Sort::Revoked => State::Revoked {
+                    at: self.before(1),
+                    cause: self.cause.clone(),
+                },
                 Sort::Expired | Sort::Ordinary => State::Active,
             },
             credentials: Credentials::One(self.pepper.digest(&secret.fingerprint())),
             about: About {
-                name: if odd { self.names.1.clone() } else { self.names.0.clone() },
+                name: if odd {
+                    self.names.1.clone()
+                } else {
+                    self.names.0.clone()
+                },
                 description: self.description.clone(),
                 metadata: Metadata::default(),
                 tags: match (odd, half) {
@@ -170,7 +184,11 @@ impl Population {
                 },
                 hint: Some(secret.hint()),
             },
-            created_at: if odd { self.before(6 * 365).plus(Span::millis(number)) } else { made },
+            created_at: if odd {
+                self.before(6 * 365).plus(Span::millis(number))
+            } else {
+                made
+            },
             created_by: if odd { self.gateway } else { self.operator },
             revision: Revision::FIRST,
         }

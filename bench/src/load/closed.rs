@@ -79,11 +79,17 @@ impl Closed {
     pub fn run(&self, script: &Script, cpu: impl Fn() -> anyhow::Result<Duration>) -> anyhow::Result<Round> {
         let board = Arc::new(Board::default());
         let counters: Vec<Arc<AtomicU64>> = (0..self.threads).map(|_| Arc::default()).collect();
-        let answered = || counters.iter().map(|counter| counter.load(Ordering::Relaxed)).sum::<u64>();
+        let answered = || {
+            counters
+                .iter()
+                .map(|counter| counter.load(Ordering::Relaxed))
+                .sum::<u64>()
+        };
         thread::scope(|scope| {
             let threads: Vec<_> = (0..self.threads)
                 .map(|number| {
-                    let connections = self.connections / self.threads + usize::from(number < self.connections % self.threads);
+                    let connections =
+                        self.connections / self.threads + usize::from(number < self.connections % self.threads);
                     let (board, counter) = (Arc::clone(&board), counters.get(number).cloned().unwrap_or_default());
                     scope.spawn(move || {
                         let ended = drive(self.address, connections, script, &board, &counter);
@@ -109,11 +115,18 @@ impl Closed {
             board.stop.store(true, Ordering::Relaxed);
             let mut all = latencies();
             for thread in threads {
-                let one = thread.join().map_err(|_| anyhow::anyhow!("a thread of the load panicked"))??;
+                let one = thread
+                    .join()
+                    .map_err(|_| anyhow::anyhow!("a thread of the load panicked"))??;
                 all.add(&one).context("histograms of one form")?;
             }
             ensure!(requests > 0, "no request was answered in {time:?}");
-            Ok(Round { requests, time, cpu: cpu_after?.saturating_sub(cpu_before?), latencies: all })
+            Ok(Round {
+                requests,
+                time,
+                cpu: cpu_after?.saturating_sub(cpu_before?),
+                latencies: all,
+            })
         })
     }
 }
@@ -142,7 +155,9 @@ fn drive(
         }
         let counting = board.counting.load(Ordering::Relaxed);
         for event in &events {
-            let Some(link) = links.get_mut(event.token().0) else { continue };
+            let Some(link) = links.get_mut(event.token().0) else {
+                continue;
+            };
             let Some(due) = link.go_on(script)? else { continue };
             let now = Instant::now();
             if counting {

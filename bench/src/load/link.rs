@@ -35,7 +35,14 @@ impl Link {
         registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
         let request = script.template().to_vec();
         let sent = request.len();
-        Ok(Self { stream, request, sent, good: 0, due: Instant::now(), reply: Reply::default() })
+        Ok(Self {
+            stream,
+            request,
+            sent,
+            good: 0,
+            due: Instant::now(),
+            reply: Reply::default(),
+        })
     }
 
     /// Asks the next question; latency counts from the instant at which it was due.

@@ -58,11 +58,15 @@ impl Punctual {
 impl Open {
     /// Runs the loop.
     pub fn run(&self, script: &Script) -> anyhow::Result<Punctual> {
-        ensure!(self.per_second > 0 && self.connections > 0, "an open loop needs a rate and connections");
+        ensure!(
+            self.per_second > 0 && self.connections > 0,
+            "an open loop needs a rate and connections"
+        );
         let mut poll = Poll::new()?;
         let mut events = Events::with_capacity(256);
         let timer = Timer::new()?;
-        poll.registry().register(&mut SourceFd(&timer.0.as_raw_fd()), TIMER, Interest::READABLE)?;
+        poll.registry()
+            .register(&mut SourceFd(&timer.0.as_raw_fd()), TIMER, Interest::READABLE)?;
         let mut links = Vec::with_capacity(self.connections);
         for number in 0..self.connections {
             links.push(Link::open(self.address, script, poll.registry(), Token(number))?);
@@ -76,7 +80,10 @@ impl Open {
         let mut latencies = latencies();
         timer.wake_at(next)?;
         while next < end || idle.len() < links.len() {
-            ensure!(Instant::now() < end + PATIENCE, "answers are still missing after {PATIENCE:?}");
+            ensure!(
+                Instant::now() < end + PATIENCE,
+                "answers are still missing after {PATIENCE:?}"
+            );
             match poll.poll(&mut events, Some(PATIENCE)) {
                 Err(error) if error.kind() != std::io::ErrorKind::Interrupted => return Err(error.into()),
                 _ => {}
@@ -88,7 +95,9 @@ impl Open {
                 }
                 let number = event.token().0;
                 // A connection without a request has nothing to say; what it reports is its own making.
-                let Some(link) = links.get_mut(number).filter(|_| !idle.contains(&number)) else { continue };
+                let Some(link) = links.get_mut(number).filter(|_| !idle.contains(&number)) else {
+                    continue;
+                };
                 let Some(due) = link.go_on(script)? else { continue };
                 if due >= record_from {
                     latencies.saturating_record(u64::try_from(due.elapsed().as_micros()).unwrap_or(u64::MAX));
@@ -118,15 +127,30 @@ struct Timer(OwnedFd);
 
 impl Timer {
     fn new() -> anyhow::Result<Self> {
-        Ok(Self(timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?))
+        Ok(Self(timerfd_create(
+            TimerfdClockId::Monotonic,
+            TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC,
+        )?))
     }
 
     fn wake_at(&self, at: Instant) -> anyhow::Result<()> {
         // Zero would switch the timer off.
-        let wait = at.saturating_duration_since(Instant::now()).max(Duration::from_nanos(1));
+        let wait = at
+            .saturating_duration_since(Instant::now())
+            .max(Duration::from_nanos(1));
         let none = Timespec { tv_sec: 0, tv_nsec: 0 };
-        let value = Timespec { tv_sec: i64::try_from(wait.as_secs())?, tv_nsec: i64::from(wait.subsec_nanos()) };
-        timerfd_settime(&self.0, TimerfdTimerFlags::empty(), &Itimerspec { it_interval: none, it_value: value })?;
+        let value = Timespec {
+            tv_sec: i64::try_from(wait.as_secs())?,
+            tv_nsec: i64::from(wait.subsec_nanos()),
+        };
+        timerfd_settime(
+            &self.0,
+            TimerfdTimerFlags::empty(),
+            &Itimerspec {
+                it_interval: none,
+                it_value: value,
+            },
+        )?;
         Ok(())
     }
 

@@ -35,7 +35,11 @@ pub enum Progress {
 
 impl Default for Reply {
     fn default() -> Self {
-        Self { bytes: vec![0; ROOM], filled: 0, head: None }
+        Self {
+            bytes: vec![0; ROOM],
+            filled: 0,
+            head: None,
+        }
     }
 }
 
@@ -52,7 +56,12 @@ impl Reply {
             }
             let read = stream.read(self.bytes.get_mut(self.filled..).unwrap_or_default());
             match read {
-                Ok(0) => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the server closed the connection")),
+                Ok(0) => {
+                    return Err(io::Error::new(
+                        io::ErrorKind::UnexpectedEof,
+                        "the server closed the connection",
+                    ));
+                }
                 Ok(count) => self.filled += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Progress::Partial),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -82,12 +91,16 @@ impl Reply {
 
     /// The head, to the letter.
     pub fn head(&self) -> &[u8] {
-        self.head.and_then(|head| self.bytes.get(..head.body_at)).unwrap_or_default()
+        self.head
+            .and_then(|head| self.bytes.get(..head.body_at))
+            .unwrap_or_default()
     }
 
     /// The body, once all of it is there.
     pub fn body(&self) -> &[u8] {
-        self.head.and_then(|head| self.bytes.get(head.body_at..head.end)).unwrap_or_default()
+        self.head
+            .and_then(|head| self.bytes.get(head.body_at..head.end))
+            .unwrap_or_default()
     }
 
     /// Makes room for the next answer.
@@ -105,13 +118,22 @@ fn head(bytes: &[u8]) -> io::Result<Option<Head>> {
         httparse::Status::Complete(length) => length,
     };
     let status = response.code.unwrap_or(0);
-    let length = response.headers.iter().find(|header| header.name.eq_ignore_ascii_case("content-length"));
+    let length = response
+        .headers
+        .iter()
+        .find(|header| header.name.eq_ignore_ascii_case("content-length"));
     let length = length.and_then(|header| std::str::from_utf8(header.value).ok()?.parse::<usize>().ok());
     // Chunked answers are not needed by anything that is measured here.
     let Some(length) = length.or((status == 204).then_some(0)) else {
-        return Err(io::Error::other(format!("an answer with status {status} does not tell its length")));
+        return Err(io::Error::other(format!(
+            "an answer with status {status} does not tell its length"
+        )));
     };
-    Ok(Some(Head { status, body_at, end: body_at + length }))
+    Ok(Some(Head {
+        status,
+        body_at,
+        end: body_at + length,
+    }))
 }
 
 #[cfg(test)]

@@ -40,12 +40,22 @@ impl Words {
             ensure!(word.as_ref().len() == width, "words of a load have one width");
             bytes.extend_from_slice(word.as_ref());
         }
-        Ok(Self { width, bytes: Arc::new(bytes), outlook, next: AtomicUsize::new(0) })
+        Ok(Self {
+            width,
+            bytes: Arc::new(bytes),
+            outlook,
+            next: AtomicUsize::new(0),
+        })
     }
 
     /// The same words for another subject, from the first one on.
     pub fn again(&self) -> Self {
-        Self { width: self.width, bytes: Arc::clone(&self.bytes), outlook: self.outlook, next: AtomicUsize::new(0) }
+        Self {
+            width: self.width,
+            bytes: Arc::clone(&self.bytes),
+            outlook: self.outlook,
+            next: AtomicUsize::new(0),
+        }
     }
 
     /// How many there are.
@@ -69,7 +79,9 @@ impl Words {
 
     /// The word at a place.
     pub fn word(&self, at: usize) -> &[u8] {
-        self.bytes.get(at * self.width..(at + 1) * self.width).unwrap_or_default()
+        self.bytes
+            .get(at * self.width..(at + 1) * self.width)
+            .unwrap_or_default()
     }
 
     fn take(&self, words: usize) -> impl Iterator<Item = usize> {
@@ -113,7 +125,12 @@ impl Script {
     /// A request that is the same each time.
     pub fn fixed(request: &Request<'_>, expected: Expected) -> Self {
         let template = spell(request, "");
-        Self { template, slots: Vec::new(), words: None, expected }
+        Self {
+            template,
+            slots: Vec::new(),
+            words: None,
+            expected,
+        }
     }
 
     /// A request with other words each time.
@@ -126,7 +143,12 @@ impl Script {
             at += found + words.width;
         }
         ensure!(!slots.is_empty(), "the request has no slot for the words");
-        Ok(Self { template, slots, words: Some(Arc::clone(words)), expected })
+        Ok(Self {
+            template,
+            slots,
+            words: Some(Arc::clone(words)),
+            expected,
+        })
     }
 
     /// The request before any word is in it.
@@ -163,13 +185,20 @@ impl Script {
 
 fn spell(request: &Request<'_>, word: &str) -> Vec<u8> {
     let with_word = |text: &str| text.replace(SLOT, word);
-    let mut text = format!("{} {} HTTP/1.1\r\nHost: bench\r\n", request.method, with_word(request.path));
+    let mut text = format!(
+        "{} {} HTTP/1.1\r\nHost: bench\r\n",
+        request.method,
+        with_word(request.path)
+    );
     for (name, value) in &request.headers {
         text.push_str(&format!("{name}: {}\r\n", with_word(value)));
     }
     if let Some(body) = &request.body {
         let body = with_word(body);
-        text.push_str(&format!("Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
+        text.push_str(&format!(
+            "Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        ));
     } else {
         text.push_str("\r\n");
     }
@@ -183,7 +212,12 @@ mod tests {
     fn asked(count: usize) -> (Arc<Words>, Script) {
         let words = Arc::new(Words::new(Outlook::NineInTen, (0..count).map(|at| format!("w{at:03}"))).unwrap());
         let body = Some(format!(r#"["{SLOT}","{SLOT}"]"#));
-        let request = Request { method: "POST", path: "/v", body, ..Request::default() };
+        let request = Request {
+            method: "POST",
+            path: "/v",
+            body,
+            ..Request::default()
+        };
         let script = Script::with_words(&request, &words, Expected::Verdicts).unwrap();
         (words, script)
     }

@@ -57,8 +57,16 @@ fn answer_all(mut poll: Poll, inbox: &mpsc::Receiver<TcpStream>) -> io::Result<(
         for event in &events {
             if event.token() == WAKE {
                 for mut stream in inbox.try_iter() {
-                    poll.registry().register(&mut stream, Token(number), Interest::READABLE)?;
-                    clients.insert(number, Client { stream, bytes: vec![0; REQUEST_BYTES_MAX], filled: 0 });
+                    poll.registry()
+                        .register(&mut stream, Token(number), Interest::READABLE)?;
+                    clients.insert(
+                        number,
+                        Client {
+                            stream,
+                            bytes: vec![0; REQUEST_BYTES_MAX],
+                            filled: 0,
+                        },
+                    );
                     number += 1;
                 }
             } else if let Some(client) = clients.get_mut(&event.token().0)
@@ -93,8 +101,13 @@ impl Client {
 fn length(bytes: &[u8]) -> io::Result<Option<usize>> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut request = httparse::Request::new(&mut headers);
-    let httparse::Status::Complete(head) = request.parse(bytes).map_err(io::Error::other)? else { return Ok(None) };
-    let length = request.headers.iter().find(|header| header.name.eq_ignore_ascii_case("content-length"));
+    let httparse::Status::Complete(head) = request.parse(bytes).map_err(io::Error::other)? else {
+        return Ok(None);
+    };
+    let length = request
+        .headers
+        .iter()
+        .find(|header| header.name.eq_ignore_ascii_case("content-length"));
     let body = length.and_then(|header| std::str::from_utf8(header.value).ok()?.parse::<usize>().ok());
     Ok(Some(head + body.unwrap_or(0)))
 }

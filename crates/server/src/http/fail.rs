@@ -193,7 +193,7 @@ impl From<Refusal> for Fail {
                 IssueError::NotStatic | IssueError::NotPublishable => Code::KindNotAllowed,
             },
             Refusal::Rotate(error) => match error {
-                RotateError::SameSecret => Self::saying(Code::SecretTaken, error.to_string()),
+                RotateError::SameSecret => Code::SecretTaken,
                 RotateError::Beyond(beyond) => code_of_beyond(&beyond),
                 RotateError::Policy(breach) => code_of_breach(&breach),
                 RotateError::Revoked => Code::KeyRevoked,

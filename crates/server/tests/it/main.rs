@@ -1,9 +1,9 @@
 //! Stories of the keeper: personas, a fake clock, seeded randomness, and the memory store.
 
 mod acts;
+mod backup;
 mod bad_inputs;
 mod coverage;
-mod backup;
 mod first_run;
 mod house;
 mod keys;
