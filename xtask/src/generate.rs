@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use keyholt_api::code::{denials_page, errors_page};
+use keyholt_server::config;
 use keyholt_server::http::{document, document_json};
 
 /// Every generated file with its text.
@@ -15,6 +16,8 @@ fn files() -> Vec<(&'static str, String)> {
         ("openapi/keyholt.json", document_json(&document())),
         ("docs/reference/errors.md", errors_page()),
         ("docs/reference/denials.md", denials_page()),
+        ("docs/reference/configuration.md", config::reference_markdown()),
+        ("docs/reference/cli.md", keyholt::reference_markdown()),
     ]
 }
 
