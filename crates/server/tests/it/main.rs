@@ -8,5 +8,6 @@ mod first_run;
 mod house;
 mod keys;
 mod owners;
+mod refusals;
 mod verify;
 mod wire;
