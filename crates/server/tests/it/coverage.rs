@@ -187,7 +187,11 @@ async fn a_key_without_the_scope_is_told_which_one_it_lacks() {
             operation.id
         );
         assert!(reply.header("www-authenticate").contains(scope), "{}", operation.id);
-        assert!(reply.json()["detail"].as_str().unwrap().contains(scope), "{}", operation.id);
+        assert!(
+            reply.json()["detail"].as_str().unwrap().contains(scope),
+            "{}",
+            operation.id
+        );
     }
 }
 
@@ -210,7 +214,12 @@ async fn to_another_project_s_administrator_nothing_here_exists() {
             let method: Method = operation.method.parse().unwrap();
             let other = village
                 .wire
-                .call(method, &village.stranger.secret, &path, body.clone().unwrap_or(json!({})))
+                .call(
+                    method,
+                    &village.stranger.secret,
+                    &path,
+                    body.clone().unwrap_or(json!({})),
+                )
                 .await;
             assert_eq!(other.status, 404, "{}", operation.id);
             let detail = |reply: &Reply| reply.json()["detail"].clone();
@@ -253,7 +262,10 @@ async fn what_an_operator_does_is_done_and_what_changes_something_leaves_its_eve
                 page["events"][0].clone()
             }
         };
-        let before = [newest("acme").await["number"].clone(), newest("keyholt").await["number"].clone()];
+        let before = [
+            newest("acme").await["number"].clone(),
+            newest("keyholt").await["number"].clone(),
+        ];
         let reply = village.ask(operation, &secret).await;
         if operation.id == "set_up" {
             assert_eq!(reply.code(), "setup_complete", "the set-up has stories of its own");

@@ -7,5 +7,6 @@ mod first_run;
 mod house;
 mod keys;
 mod owners;
+mod native_api;
 mod verify;
 mod wire;
