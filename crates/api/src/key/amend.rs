@@ -94,14 +94,10 @@ pub struct KeyChange {
 }
 
 impl KeyChange {
-    /// Whether it changes where or for whom the key works.
-    pub fn is_bounded(&self) -> bool {
-        self.networks.is_some() || self.origins.is_some() || self.audience.is_some()
-    }
-
-    /// The change as an amendment of a key with these bounds; `None` where the bounds stay and need not be known.
-    pub fn amendment(self, before: Option<&Bounds>) -> Amendment {
-        let bounds = before.filter(|_| self.is_bounded()).map(|before| Bounds {
+    /// The change as an amendment of a key with these bounds.
+    pub fn amendment(self, before: &Bounds) -> Amendment {
+        let is_bounded = self.networks.is_some() || self.origins.is_some() || self.audience.is_some();
+        let bounds = is_bounded.then(|| Bounds {
             networks: self.networks.unwrap_or_else(|| before.networks.clone()),
             origins: self.origins.unwrap_or_else(|| before.origins.clone()),
             audience: self.audience.unwrap_or_else(|| before.audience.clone()),

@@ -5,14 +5,13 @@ use axum::response::Response;
 use http::HeaderMap;
 use keyholt_api::filter::{KeyChoice, KeyFilter, RevokeMatching, RevokedMatching};
 use keyholt_api::key::{
-    AmendKey, Because, CreateKey, FindKey, FoundKey, IssuedKey, Key, KeyChange, KeyPage, RevokeKey, RotateKey, Validity,
+    AmendKey, Because, CreateKey, FindKey, FoundKey, IssuedKey, Key, KeyPage, RevokeKey, RotateKey, Validity,
 };
 use keyholt_api::page::PageRequest;
 use keyholt_api::reference::OwnerReference;
 use keyholt_api::secret::RevealedSecret;
 use keyholt_api::usage::{Usage, UsageHour, UsageRequest};
 use keyholt_api::verify::VALID;
-use keyholt_core::amend::Amendment;
 use keyholt_core::id::ProjectId;
 use keyholt_core::issue::Issued;
 use keyholt_core::owner::Owner;
@@ -29,7 +28,7 @@ use super::openapi::{CauseParameter, IdempotencyKeyHeader, IfMatchHeader};
 use super::place::{InProject, OnKey, owner_or_nobody};
 use super::query::{Paged, Query};
 use super::{Door, show};
-use crate::keeper::{self, Refusal};
+use crate::keeper;
 
 /// List keys
 ///
@@ -153,36 +152,12 @@ pub async fn amend(
     Json(body): Json<AmendKey>,
 ) -> Answer<Response> {
     let change = body.read(door.keeper.now())?;
-    if !change.is_bounded() {
-        let amendment = change.amendment(None);
-        let view = door
-            .keeper
-            .amend_key(&on.actor, on.project, on.key, amendment, based_on)
-            .await?;
-        return Ok(shown(&door, &view));
-    }
-    // Bounds are replaced as a whole, so those that stay are read first, and the change is based on what was read.
-    for _ in 0..super::TRIES {
-        let (amendment, read) = bounded_amendment(&door, &on, change.clone()).await?;
-        let amended = door
-            .keeper
-            .amend_key(&on.actor, on.project, on.key, amendment, Some(based_on.unwrap_or(read)))
-            .await;
-        match amended {
-            Err(Refusal::Stale(_)) if based_on.is_none() => {}
-            amended => return Ok(shown(&door, &amended?)),
-        }
-    }
-    Err(Refusal::Busy(keyholt_core::audit::Noun::Key).into())
-}
-
-async fn bounded_amendment(
-    door: &Door,
-    on: &OnKey,
-    change: KeyChange,
-) -> Result<(Amendment, keyholt_core::commit::Revision), Refusal> {
-    let view = door.keeper.key(&on.actor, on.project, on.key).await?;
-    Ok((change.amendment(Some(&view.key.bounds)), view.key.revision))
+    let amendment = |key: &keyholt_core::key::Key| change.clone().amendment(&key.bounds);
+    let view = door
+        .keeper
+        .amend_key_with(&on.actor, on.project, on.key, &amendment, based_on)
+        .await?;
+    Ok(shown(&door, &view))
 }
 
 /// Delete a key

@@ -60,9 +60,6 @@ use self::parameters::Parameters;
 use crate::config::Config;
 use crate::keeper::Keeper;
 
-/// How often a change that is based on what was read is tried again when somebody else got in front.
-const TRIES: usize = 5;
-
 /// What every handler needs.
 #[derive(Clone)]
 pub(crate) struct Door {

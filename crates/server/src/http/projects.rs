@@ -5,7 +5,6 @@ use axum::response::Response;
 use keyholt_api::key::Because;
 use keyholt_api::page::PageRequest;
 use keyholt_api::project::{AmendProject, CreateProject, Project, ProjectChange, ProjectPage};
-use keyholt_core::audit::Noun;
 use keyholt_core::commit::Record;
 use keyholt_core::id::{RoleId, SYSTEM};
 use keyholt_core::project::Policy;
@@ -20,7 +19,7 @@ use super::place::{Caller, InProject, NOBODY};
 use super::query::Paged;
 use super::records::NoFilter;
 use super::{Door, show};
-use crate::keeper::{self, Refusal};
+use crate::keeper;
 
 /// List projects
 ///
@@ -81,25 +80,16 @@ pub async fn amend(
     Json(body): Json<AmendProject>,
 ) -> Answer<Response> {
     let change = body.read()?;
-    // A policy is replaced as a whole, so the change is based on what was read.
-    for _ in 0..super::TRIES {
-        let before = door.keeper.project(&at.actor, at.project)?;
-        let wish = keeper::ProjectChange {
-            slug: change.slug.clone(),
-            name: change.name.clone(),
-            policy: Some(policy(&door, &at, before.policy, &change)),
-        };
-        let based_on_read = Some(based_on.unwrap_or(before.revision));
-        match door
-            .keeper
-            .change_project(&at.actor, at.project, wish, based_on_read)
-            .await
-        {
-            Err(Refusal::Stale(_)) if based_on.is_none() => {}
-            changed => return Ok(shown(&door, &changed?)),
-        }
-    }
-    Err(Refusal::Busy(Noun::Project).into())
+    let apply = |before: &keyholt_core::project::Project| keeper::ProjectChange {
+        slug: change.slug.clone(),
+        name: change.name.clone(),
+        policy: Some(policy(&door, &at, before.policy.clone(), &change)),
+    };
+    let project = door
+        .keeper
+        .change_project_with(&at.actor, at.project, &apply, based_on)
+        .await?;
+    Ok(shown(&door, &project))
 }
 
 fn policy(door: &Door, at: &InProject, before: Policy, change: &ProjectChange) -> Policy {

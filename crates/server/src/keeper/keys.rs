@@ -329,9 +329,22 @@ impl Keeper {
         amendment: Amendment,
         based_on: Option<Revision>,
     ) -> Result<KeyView, Refusal> {
+        self.amend_key_with(actor, project, id, &|_| amendment.clone(), based_on)
+            .await
+    }
+
+    /// Changes a key as [`Keeper::amend_key`] does, by an amendment that is made from the key as it is.
+    pub async fn amend_key_with(
+        &self,
+        actor: &Actor,
+        project: ProjectId,
+        id: KeyId,
+        amendment: &(dyn Fn(&Key) -> Amendment + Sync),
+        based_on: Option<Revision>,
+    ) -> Result<KeyView, Refusal> {
         let change =
             |permit: &Permit<WriteKeys>, key: &Key, world: Circumstances<'_>, now: Moment, _: &mut dyn Entropy| {
-                let amended = amend(permit, key, amendment.clone(), world, now)?;
+                let amended = amend(permit, key, amendment(key), world, now)?;
                 if let Some((amended, _)) = &amended
                     && amended.access != Access::Everything
                 {

@@ -95,14 +95,26 @@ impl Keeper {
         change: ProjectChange,
         based_on: Option<Revision>,
     ) -> Result<Project, Refusal> {
+        self.change_project_with(actor, id, &|_| change.clone(), based_on).await
+    }
+
+    /// Changes a project as [`Keeper::change_project`] does, by a change that is made from the project as it is.
+    pub async fn change_project_with(
+        &self,
+        actor: &Actor,
+        id: ProjectId,
+        change: &(dyn Fn(&Project) -> ProjectChange + Sync),
+        based_on: Option<Revision>,
+    ) -> Result<Project, Refusal> {
         self.on_project::<WriteProject>(actor, id, id, "project.change", based_on, |permit, before, now| {
             let Record::Project(project) = before else {
                 return Ok(None);
             };
             let mut after = project.clone();
-            after.slug = change.slug.clone().unwrap_or(after.slug);
-            after.name = change.name.clone().unwrap_or(after.name);
-            after.policy = change.policy.clone().unwrap_or(after.policy);
+            let change = change(project);
+            after.slug = change.slug.unwrap_or(after.slug);
+            after.name = change.name.unwrap_or(after.name);
+            after.policy = change.policy.unwrap_or(after.policy);
             check_slug(&after.slug)?;
             self.check_policy(id, &after.policy)?;
             let added: Vec<_> = after

@@ -7,6 +7,7 @@ mod coverage;
 mod first_run;
 mod house;
 mod keys;
+mod native_api;
 mod owners;
 mod refusals;
 mod verify;
