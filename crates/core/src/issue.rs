@@ -193,7 +193,6 @@ fn expiry_of(wish: &Wish, project: &Project, now: Moment) -> Result<Expiry, Issu
     let expiry = match wish.life {
         // The static key is the one that never ends unless asked: that is what it is for.
         Life::Default if wish.kind == Kind::Static => return Ok(Expiry::Never),
-        Life::Never if wish.kind == Kind::Static => return Ok(Expiry::Never),
         Life::Default => {
             let expiry = project.policy.default_lifetime.from(now);
             let longest = project.policy.longest_lifetime.from(now);

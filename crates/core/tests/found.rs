@@ -182,6 +182,11 @@ fn the_set_up_is_read_back_as_it_was_written_and_its_token_is_not_in_the_trail()
     let read: Setup = serde_json::from_str(&written).unwrap();
     assert_eq!(read, start.setup);
     assert!(read.admits(&start.token, &start.world.pepper, NEW_YEAR));
+    let digest = serde_json::to_value(&read).unwrap()["digest"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert!(!format!("{read:?}").contains(&digest), "nor in a log");
     assert_eq!(Record::Setup(read).view(), serde_json::json!({ "open": true }));
 }
 
