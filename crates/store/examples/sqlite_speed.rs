@@ -75,7 +75,12 @@ async fn main() {
         rate(crowd, took)
     );
 
-    let mut imported = Duration::ZERO;
+    println!(
+        "writer: {:?} of processor time for each key",
+        writer_cpu() / (singles + crowd) as u32
+    );
+
+    let (mut imported, cpu_before) = (Duration::ZERO, writer_cpu());
     let before = ids.len();
     while ids.len() < 50_000.min(keys) {
         imported += import(&mut world, store.as_ref(), &owners, &mut ids).await;
@@ -88,6 +93,9 @@ async fn main() {
         "import:             {:>9.0} keys/s, 1000 in one transaction",
         rate(ids.len() - before, imported)
     );
+
+    let each = (writer_cpu() - cpu_before) / (ids.len() - before).max(1) as u32;
+    println!("writer: {each:?} of processor time for each imported key");
 
     for round in ["first", "second"] {
         let (mut seen, mut sealed) = (0_usize, 0_usize);
@@ -255,6 +263,19 @@ async fn pages(world: &World, store: &dyn Store, owners: &[Owner], of: &str) {
         }
         println!("page of {of} keys, {name}: {best:?}, {found} found");
     }
+}
+
+/// Processor time of the writer thread so far: what is left of a figure when the machine has other things to do.
+fn writer_cpu() -> Duration {
+    let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let nanos = tasks.filter_map(|task| {
+        let name = std::fs::read_to_string(task.path().join("comm")).ok()?;
+        let spent = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
+        (name.trim() == "sqlite-write")
+            .then(|| spent.split(' ').next()?.parse::<u64>().ok())
+            .flatten()
+    });
+    Duration::from_nanos(nanos.sum())
 }
 
 async fn timed(work: impl Future<Output = ()>) -> Duration {

@@ -157,6 +157,9 @@ impl Place {
         connection.set_prepared_statement_cache_capacity(128);
         connection.pragma_update(None, "foreign_keys", false)?;
         connection.pragma_update(None, "trusted_schema", false)?;
+        // Plans do not depend on values. Otherwise every statement whose values might matter to a partial index is
+        // prepared again each time it is run, which costs more than running it.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         // What spills over must not lie about in /tmp.
         connection.pragma_update(None, "temp_store", "MEMORY")?;
         match role {
@@ -170,8 +173,8 @@ impl Place {
                 // NORMAL would lose acknowledged commits when the power fails.
                 connection.pragma_update(None, "synchronous", "FULL")?;
                 connection.pragma_update(None, "cache_size", -64 * 1024)?;
-                connection.pragma_update(None, "wal_autocheckpoint", 4096)?;
-                connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)?;
+                connection.pragma_update(None, "wal_autocheckpoint", 16 * 1024)?;
+                connection.pragma_update(None, "journal_size_limit", 128 * 1024 * 1024)?;
             }
             Role::Reader | Role::Guest => {
                 connection.pragma_update(None, "query_only", true)?;

@@ -24,8 +24,13 @@ pub struct Sought {
 
 /// The words by which a key is found: those of its name, then those of its description.
 pub fn of_key(about: &About) -> BTreeSet<String> {
+    of_texts(about.name.as_str(), about.description.as_str())
+}
+
+/// The words by which a key with these texts is found.
+pub fn of_texts(name: &str, description: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
-    for word in words(about.name.as_str()).chain(words(about.description.as_str())) {
+    for word in words(name).chain(words(description)) {
         if found.len() == WORDS_PER_KEY_MAX {
             break;
         }

@@ -8,7 +8,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 use uuid::Uuid;
 
-use super::source::{Chosen, Order, Source, choose, longer};
+use super::source::{Order, Source, choose};
 use crate::words::after_all_with;
 use crate::{After, EventNumber, EventQuery, FeedEntry, Limit, NumberedEvent, Page, Refused, StoreError};
 
@@ -64,39 +64,15 @@ pub(super) fn find(
     let mut check = instant.prepare_cached(&filters.check())?;
     let limit = query.limit.entries();
     let mut found: Vec<NumberedEvent> = Vec::new();
-    let mut consider = |candidate: &Value| -> Result<bool, StoreError> {
-        let values = filters.values.iter().chain([candidate]);
-        let mut rows = check.query(params_from_iter(values))?;
+    let mut walk = choose(&instant, &filters.sources, &filters.whole, below)?;
+    while let Some(candidate) = walk
+        .next()?
+        .filter(|candidate| *candidate >= from && found.len() <= limit)
+    {
+        let candidate = Value::Integer(candidate);
+        let mut rows = check.query(params_from_iter(filters.values.iter().chain([&candidate])))?;
         if let Some(row) = rows.next()? {
             found.push(read(row)?);
-        }
-        Ok(found.len() > limit)
-    };
-    let is_in = |candidate: &Value| matches!(candidate, Value::Integer(number) if (from..below).contains(number));
-    match choose(&instant, filters.sources.clone(), filters.whole.clone())? {
-        Chosen::Few(source) => {
-            for candidate in source.all(&instant)?.iter().filter(|candidate| is_in(candidate)) {
-                if consider(candidate)? {
-                    break;
-                }
-            }
-        }
-        Chosen::Walk(source) => {
-            let mut before = Value::Integer(below);
-            let mut step = limit + 1;
-            'walk: loop {
-                let candidates = source.next(&instant, &before, step)?;
-                for candidate in &candidates {
-                    if !is_in(candidate) || consider(candidate)? {
-                        break 'walk;
-                    }
-                }
-                match candidates.last() {
-                    Some(last) if candidates.len() == step => before = last.clone(),
-                    _ => break,
-                }
-                step = longer(step);
-            }
         }
     }
     let more = found.len() > limit;
@@ -255,11 +231,7 @@ fn blob(uuid: Uuid) -> Value {
 
 fn source(index: &str, more: &str, ranges: Vec<Vec<Value>>) -> Source {
     let range = format!("FROM events INDEXED BY {index} WHERE project = ?{more}");
-    Source::new(
-        "number",
-        Order::Listing,
-        ranges.into_iter().map(|values| (range.clone(), values)).collect(),
-    )
+    Source::new(Order::Listing, range, ranges)
 }
 
 /// The actions that begin like this, one step in the index for each.

@@ -1,5 +1,7 @@
 //! Finds keys: one index for each filter, the rest checked on the candidates.
 
+use std::collections::BTreeSet;
+
 use keyholt_core::id::{KeyId, ProjectId};
 use keyholt_core::key::Key;
 use keyholt_core::seal::Seal;
@@ -9,10 +11,12 @@ use uuid::Uuid;
 
 use super::labels::{SCOPE, TAG, WORD};
 use super::row::{self, key_column_names};
-use super::source::{Chosen, Order, Source, choose, longer};
+use super::source::{FEW, Order, Source, choose};
 use crate::words::{self, COMPLETIONS_MAX, Sought};
 use crate::{After, KeyQuery, Owners, Page, StateFilter, StoreError};
 
+/// Most candidates in one step of a walk by expiry or activity.
+const STEP_MAX: usize = 4096;
 /// Up to so many owners have their keys merged; with more, every key is looked at.
 const OWNERS_MERGED_MAX: usize = 32;
 
@@ -42,27 +46,39 @@ pub(super) fn find(
             next: None,
         });
     };
-    let order = if query.expiring_before.is_some() {
-        ListOrder::Expiry
-    } else if query.unused_since.is_some() {
-        ListOrder::Activity
-    } else {
-        ListOrder::Newest
-    };
+    let order = ListOrder::of(query);
     let mut finder = Finder {
         check: instant.prepare_cached(&filters.check(order))?,
         values: filters.check_values(project),
+        completions: filters.completions.as_ref(),
         wanted: query.limit.entries() + 1,
         found: Vec::new(),
     };
-    let whole = whole(project);
-    match (order, choose(&instant, filters.sources, whole.clone())?) {
-        (ListOrder::Newest, Chosen::Few(source)) => finder.take_newest(&source.all(&instant)?, query.after)?,
-        (ListOrder::Newest, Chosen::Walk(source)) => finder.walk(&instant, &source, query.after)?,
-        (_, Chosen::Few(source)) => finder.take_and_sort(&source.all(&instant)?, query.after)?,
-        (order, Chosen::Walk(_)) => finder.walk_by_value(&instant, project, query, order)?,
+    if order == ListOrder::Newest {
+        // No id is all ones: a UUID has a version.
+        let before = query.after.map_or(Uuid::max(), |after| after.id);
+        let mut walk = choose(&instant, &filters.sources, &whole(project), before)?;
+        while let Some(candidate) = walk.next()?.filter(|_| !finder.is_full()) {
+            finder.consider(candidate)?;
+        }
+    } else if let Some(few) = smallest(&instant, &filters.sources)? {
+        finder.take_and_sort(few.all(&instant)?, query.after)?;
+    } else {
+        finder.walk_by_value(&instant, project, query, order)?;
     }
-    finder.page(query.limit.entries())
+    Ok(finder.page(query.limit.entries()))
+}
+
+/// The smallest source, where there is a small one.
+fn smallest<'s>(connection: &Connection, sources: &'s [Source]) -> rusqlite::Result<Option<&'s Source>> {
+    let mut smallest = None;
+    for source in sources {
+        let size = source.size(connection)?;
+        if size <= FEW && smallest.is_none_or(|(least, _)| size < least) {
+            smallest = Some((size, source));
+        }
+    }
+    Ok(smallest.map(|(_, source)| source))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -70,6 +86,18 @@ enum ListOrder {
     Newest,
     Expiry,
     Activity,
+}
+
+impl ListOrder {
+    fn of(query: &KeyQuery) -> Self {
+        if query.expiring_before.is_some() {
+            Self::Expiry
+        } else if query.unused_since.is_some() {
+            Self::Activity
+        } else {
+            Self::Newest
+        }
+    }
 }
 
 /// Every key of the project, newest first.
@@ -87,21 +115,20 @@ fn text(text: &str) -> Value {
 
 /// Ranges of an index on keys.
 fn keys_in(order: Order, index: &str, more: &str, ranges: Vec<Vec<Value>>) -> Source {
-    let range = format!("FROM keys INDEXED BY {index} WHERE project = ?{more}");
     Source::new(
-        "id",
         order,
-        ranges.into_iter().map(|values| (range.clone(), values)).collect(),
+        format!("FROM keys INDEXED BY {index} WHERE project = ?{more}"),
+        ranges,
     )
 }
 
 /// Keys with one of several labels.
-fn labelled(project: ProjectId, sort: &str, values: &[String]) -> Source {
+fn labelled<'v>(project: ProjectId, sort: &str, values: impl IntoIterator<Item = &'v str>) -> Source {
     let range = "FROM labels WHERE project = ? AND sort = ? AND value = ?".to_owned();
     let ranges = values
-        .iter()
-        .map(|value| (range.clone(), vec![id(project.uuid()), text(sort), text(value)]));
-    Source::new("id", Order::Listing, ranges.collect())
+        .into_iter()
+        .map(|value| vec![id(project.uuid()), text(sort), text(value)]);
+    Source::new(Order::Listing, range, ranges.collect())
 }
 
 /// What a query's filters mean: a check of each on a candidate, and a source for each that has one.
@@ -110,6 +137,8 @@ struct Filters {
     checks: Vec<String>,
     values: Vec<Value>,
     sources: Vec<Source>,
+    /// What the last word of a search stands for; checked on a candidate's own texts.
+    completions: Option<BTreeSet<String>>,
 }
 
 impl Filters {
@@ -137,10 +166,10 @@ impl Filters {
             }
         }
         if let Some(tag) = &query.tag {
-            filters.label(project, TAG, &[tag.as_str().to_owned()]);
+            filters.label(project, TAG, tag.as_str());
         }
         if let Some(scope) = &query.scope {
-            filters.label(project, SCOPE, &[scope.as_str().to_owned()]);
+            filters.label(project, SCOPE, scope.as_str());
         }
         if let Some(state) = query.state {
             filters.state(&here, state);
@@ -150,14 +179,12 @@ impl Filters {
             let source = keys_in(Order::Listing, "keys_by_kind", " AND kind = ?", vec![range]);
             filters.add("k.kind = ?", [text(kind.as_str())], Some(source));
         }
+        // The filter that orders the listing is walked, where it is not one of many.
         if let Some(before) = query.expiring_before {
-            let source = ending(&here, "<", before.ms());
-            filters.add("k.expires_at < ?", [before.ms().into()], Some(source));
+            filters.add("k.expires_at < ?", [before.ms().into()], None);
         }
         if let Some(since) = query.unused_since {
-            let range = "FROM activity INDEXED BY activity_by_age WHERE project = ? AND active_at < ?".to_owned();
-            let source = Source::new("id", Order::Other, vec![(range, vec![here, since.ms().into()])]);
-            filters.add("u.active_at < ?", [since.ms().into()], Some(source));
+            filters.add("u.active_at < ?", [since.ms().into()], None);
         }
         Ok(Some(filters))
     }
@@ -197,30 +224,25 @@ impl Filters {
         self.add(&format!("({check})"), owners.iter().flat_map(named), Some(source));
     }
 
-    fn label(&mut self, project: ProjectId, sort: &str, values: &[String]) {
-        let marks = vec!["?"; values.len()].join(", ");
+    fn label(&mut self, project: ProjectId, sort: &str, value: &str) {
         let check = format!(
-            "EXISTS (SELECT 1 FROM labels l WHERE l.project = k.project AND l.sort = '{sort}' AND l.value IN ({marks}) \
+            "EXISTS (SELECT 1 FROM labels l WHERE l.project = k.project AND l.sort = '{sort}' AND l.value = ? \
              AND l.id = k.id)"
         );
-        self.add(
-            &check,
-            values.iter().map(|value| text(value)),
-            Some(labelled(project, sort, values)),
-        );
+        self.add(&check, [text(value)], Some(labelled(project, sort, [value])));
     }
 
     /// False where no word of the project has that beginning.
     fn words(&mut self, connection: &Connection, project: ProjectId, sought: &Sought) -> rusqlite::Result<bool> {
         for word in &sought.whole {
-            self.label(project, WORD, std::slice::from_ref(word));
+            self.label(project, WORD, word);
         }
         let completions = completions(connection, project, &sought.beginning)?;
-        if completions.is_empty() {
-            return Ok(false);
-        }
-        self.label(project, WORD, &completions);
-        Ok(true)
+        let any = !completions.is_empty();
+        self.sources
+            .push(labelled(project, WORD, completions.iter().map(String::as_str)));
+        self.completions = Some(completions);
+        Ok(any)
     }
 
     fn state(&mut self, here: &Value, state: StateFilter) {
@@ -257,9 +279,13 @@ impl Filters {
             ListOrder::Expiry => "k.expires_at",
             ListOrder::Activity => "u.active_at",
         };
+        let activity = if value.starts_with('u') || self.checks.iter().any(|check| check.starts_with("u.")) {
+            "JOIN activity u USING (number)"
+        } else {
+            ""
+        };
         let mut sql = format!(
-            "SELECT {}, {value} FROM keys k JOIN abouts a USING (number) JOIN activity u USING (number) \
-             WHERE k.project = ?",
+            "SELECT {}, {value} FROM keys k JOIN abouts a USING (number) {activity} WHERE k.project = ?",
             key_column_names!()
         );
         for check in &self.checks {
@@ -289,17 +315,17 @@ fn ending(here: &Value, comparison: &str, at: i64) -> Source {
 }
 
 /// The first words of the project that start like this: one step in the index for each word, however many keys have it.
-fn completions(connection: &Connection, project: ProjectId, beginning: &str) -> rusqlite::Result<Vec<String>> {
+fn completions(connection: &Connection, project: ProjectId, beginning: &str) -> rusqlite::Result<BTreeSet<String>> {
     let first = "SELECT min(value) FROM labels WHERE project = ?1 AND sort = 'word' AND value >= ?2";
     let next = "SELECT min(value) FROM labels WHERE project = ?1 AND sort = 'word' AND value > ?2";
-    let mut found: Vec<String> = Vec::new();
+    let mut found: BTreeSet<String> = BTreeSet::new();
     while found.len() < COMPLETIONS_MAX {
         let (sql, from) = found.last().map_or((first, beginning), |last| (next, last.as_str()));
         let word: Option<String> = connection
             .prepare_cached(sql)?
             .query_row(params![project.uuid(), from], |row| row.get(0))?;
         match word.filter(|word| word.starts_with(beginning)) {
-            Some(word) => found.push(word),
+            Some(word) => drop(found.insert(word)),
             None => break,
         }
     }
@@ -310,6 +336,7 @@ fn completions(connection: &Connection, project: ProjectId, beginning: &str) -> 
 struct Finder<'c> {
     check: CachedStatement<'c>,
     values: Vec<Value>,
+    completions: Option<&'c BTreeSet<String>>,
     wanted: usize,
     found: Vec<(After, (Key, Seal))>,
 }
@@ -320,34 +347,30 @@ impl Finder<'_> {
     }
 
     /// Keeps a candidate if it passes.
-    fn consider(&mut self, candidate: &Value) -> Result<(), StoreError> {
-        let values = params_from_iter(self.values.iter().chain([candidate]));
-        let mut rows = self.check.query(values)?;
-        if let Some(row) = rows.next()? {
-            let columns = row::key_columns(row)?;
-            let after = After {
-                value: row.get(row::COLUMNS)?,
-                id: columns.id.uuid(),
-            };
-            self.found.push((after, columns.read()?));
+    fn consider(&mut self, candidate: Uuid) -> Result<(), StoreError> {
+        let candidate = id(candidate);
+        let mut rows = self
+            .check
+            .query(params_from_iter(self.values.iter().chain([&candidate])))?;
+        let Some(row) = rows.next()? else {
+            return Ok(());
+        };
+        if let Some(completions) = self.completions {
+            let (name, description) = row::texts(row)?;
+            if completions.is_disjoint(&words::of_texts(name, description)) {
+                return Ok(());
+            }
         }
+        let columns = row::key_columns(row)?;
+        let after = After {
+            value: row.get(row::COLUMNS)?,
+            id: columns.id.uuid(),
+        };
+        self.found.push((after, columns.read()?));
         Ok(())
     }
 
-    fn take_newest(&mut self, candidates: &[Value], after: Option<After>) -> Result<(), StoreError> {
-        let after = after.map(|after| id(after.id));
-        for candidate in candidates {
-            if self.is_full() {
-                break;
-            }
-            if after.as_ref().is_none_or(|after| is_before(candidate, after)) {
-                self.consider(candidate)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn take_and_sort(&mut self, candidates: &[Value], after: Option<After>) -> Result<(), StoreError> {
+    fn take_and_sort(&mut self, candidates: Vec<Uuid>, after: Option<After>) -> Result<(), StoreError> {
         for candidate in candidates {
             self.consider(candidate)?;
         }
@@ -356,26 +379,6 @@ impl Finder<'_> {
         self.found.sort_by_key(|(at, _)| (at.value, at.id));
         self.found.truncate(self.wanted);
         Ok(())
-    }
-
-    fn walk(&mut self, connection: &Connection, source: &Source, after: Option<After>) -> Result<(), StoreError> {
-        // No id is all ones: a UUID has a version.
-        let mut before = id(after.map_or(Uuid::max(), |after| after.id));
-        let mut step = self.wanted;
-        loop {
-            let candidates = source.next(connection, &before, step)?;
-            for candidate in &candidates {
-                if self.is_full() {
-                    return Ok(());
-                }
-                self.consider(candidate)?;
-            }
-            match candidates.last() {
-                Some(last) if candidates.len() == step => before = last.clone(),
-                _ => return Ok(()),
-            }
-            step = longer(step);
-        }
     }
 
     fn walk_by_value(
@@ -398,45 +401,44 @@ impl Finder<'_> {
             ),
         };
         let end = end.map_or(i64::MAX, |end| end.ms());
-        let (mut value, mut last) = query
-            .after
-            .map_or((i64::MIN, id(Uuid::nil())), |after| (after.value, id(after.id)));
+        let start = After {
+            value: i64::MIN,
+            id: Uuid::nil(),
+        };
+        let mut from = query.after.unwrap_or(start);
         let mut step = self.wanted;
         loop {
             let mut statement = connection.prepare_cached(sql)?;
             let limit = i64::try_from(step).unwrap_or(i64::MAX);
-            let candidates: Vec<(i64, Value)> = statement
-                .query_map(params![project.uuid(), end, value, last, limit], |row| {
-                    Ok((row.get(0)?, row.get(1)?))
+            let candidates: Vec<After> = statement
+                .query_map(params![project.uuid(), end, from.value, from.id, limit], |row| {
+                    Ok(After {
+                        value: row.get(0)?,
+                        id: row.get(1)?,
+                    })
                 })?
                 .collect::<rusqlite::Result<_>>()?;
-            for (_, candidate) in &candidates {
+            for candidate in &candidates {
                 if self.is_full() {
                     return Ok(());
                 }
-                self.consider(candidate)?;
+                self.consider(candidate.id)?;
             }
-            if candidates.len() < step {
-                return Ok(());
+            match candidates.last() {
+                Some(last) if candidates.len() == step => from = *last,
+                _ => return Ok(()),
             }
-            if let Some(from_here) = candidates.into_iter().next_back() {
-                (value, last) = from_here;
-            }
-            step = longer(step);
+            step = (step * 2).min(STEP_MAX);
         }
     }
 
-    fn page(mut self, limit: usize) -> Result<Page<(Key, Seal)>, StoreError> {
+    fn page(mut self, limit: usize) -> Page<(Key, Seal)> {
         let more = self.found.len() > limit;
         self.found.truncate(limit);
         let next = self.found.last().filter(|_| more).map(|(after, _)| *after);
-        Ok(Page {
+        Page {
             entries: self.found.into_iter().map(|(_, entry)| entry).collect(),
             next,
-        })
+        }
     }
-}
-
-fn is_before(one: &Value, other: &Value) -> bool {
-    matches!((one, other), (Value::Blob(one), Value::Blob(other)) if one < other)
 }

@@ -60,6 +60,11 @@ pub(super) fn key_columns(row: &Row<'_>) -> rusqlite::Result<KeyColumns> {
     })
 }
 
+/// A key's name and description, as they stand in the row.
+pub(super) fn texts<'r>(row: &'r Row<'_>) -> rusqlite::Result<(&'r str, &'r str)> {
+    Ok((row.get_ref(17)?.as_str()?, row.get_ref(18)?.as_str()?))
+}
+
 /// An owner in two columns, its kind first.
 pub(super) fn owner(row: &Row<'_>, at: usize) -> rusqlite::Result<Owner> {
     let kind = word(row, at, OwnerKind::parse)?;

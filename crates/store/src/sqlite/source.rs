@@ -1,26 +1,46 @@
 //! Sources of candidates: ranges of an index in which what a filter wants stands in the order of the listing.
 //!
-//! A query with several filters is answered from the smallest source; the other filters are checked on its candidates.
+//! A query with several filters walks the source that is sparsest from the page's start on; the other filters are
+//! checked on its candidates.
 
-use rusqlite::types::Value;
+use std::collections::VecDeque;
+
+use rusqlite::types::{FromSql, ToSql, Value};
 use rusqlite::{Connection, params_from_iter};
+use uuid::Uuid;
 
-/// Up to so many candidates of a source are taken at once, whatever their order; a source that has more is walked.
+/// Up to so many candidates that do not stand in the order of the listing are put in order.
 pub(super) const FEW: usize = 1000;
-/// Most candidates in one step of a walk.
-const STEP_MAX: usize = 4096;
+/// So many candidates of each source are looked at to find the sparsest.
+const PROBE: usize = 128;
+/// Fewest and most candidates that one range of an index is asked for at a time.
+const STEP: (usize, usize) = (16, 1024);
 
-/// Where candidates come from.
+/// What names a candidate and orders the listing, newest first: a key's id or an event's number.
+pub(super) trait Place: Copy + Ord + ToSql + FromSql {
+    /// The column.
+    const COLUMN: &'static str;
+}
+
+impl Place for Uuid {
+    const COLUMN: &'static str = "id";
+}
+
+impl Place for i64 {
+    const COLUMN: &'static str = "number";
+}
+
+/// Where candidates come from: ranges of one index. What stands in several of them counts once.
 #[derive(Clone, Debug)]
 pub(super) struct Source {
-    /// The column that names candidates: `id` or `number`.
-    column: &'static str,
-    /// Each is `FROM … WHERE …` with its values; what stands in several of them counts once.
-    ranges: Vec<(String, Vec<Value>)>,
+    /// `FROM … WHERE …` of each range.
+    range: String,
+    /// The values of each range.
+    values: Vec<Vec<Value>>,
     order: Order,
 }
 
-/// Whether a source's ranges stand in the order of the listing, newest first.
+/// Whether a source's ranges stand in the order of the listing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Order {
     /// They do: the source can be walked.
@@ -30,88 +50,188 @@ pub(super) enum Order {
 }
 
 impl Source {
-    pub(super) fn new(column: &'static str, order: Order, ranges: Vec<(String, Vec<Value>)>) -> Self {
-        Self { column, ranges, order }
-    }
-
-    pub(super) fn can_be_walked(&self) -> bool {
-        self.order == Order::Listing
+    pub(super) fn new(order: Order, range: String, values: Vec<Vec<Value>>) -> Self {
+        Self { range, values, order }
     }
 
     /// How many candidates there are, counted up to one more than [`FEW`].
     pub(super) fn size(&self, connection: &Connection) -> rusqlite::Result<usize> {
-        let limit = FEW + 1;
-        let union = self.union(" ");
-        let sql = format!("SELECT count(*) FROM (SELECT * FROM ({union}) LIMIT {limit})");
-        let values = self.ranges.iter().flat_map(|(_, values)| values);
-        let size: i64 = connection
-            .prepare_cached(&sql)?
-            .query_row(params_from_iter(values), |row| row.get(0))?;
-        Ok(usize::try_from(size).unwrap_or(usize::MAX))
+        let sql = format!("SELECT count(*) FROM (SELECT 1 {} LIMIT {})", self.range, FEW + 1);
+        let mut statement = connection.prepare_cached(&sql)?;
+        let mut size = 0;
+        for values in &self.values {
+            let more: i64 = statement.query_row(params_from_iter(values), |row| row.get(0))?;
+            size += usize::try_from(more).unwrap_or(0);
+            if size > FEW {
+                break;
+            }
+        }
+        Ok(size)
     }
 
-    /// All candidates, at most [`FEW`] and newest first.
-    pub(super) fn all(&self, connection: &Connection) -> rusqlite::Result<Vec<Value>> {
-        let sql = format!("{} ORDER BY 1 DESC LIMIT {FEW}", self.union(" "));
-        let values = self.ranges.iter().flat_map(|(_, values)| values);
-        connection
-            .prepare_cached(&sql)?
-            .query_map(params_from_iter(values), |row| row.get(0))?
-            .collect()
-    }
-
-    /// The next candidates older than one.
-    pub(super) fn next(&self, connection: &Connection, before: &Value, most: usize) -> rusqlite::Result<Vec<Value>> {
-        let sql = format!(
-            "{} ORDER BY 1 DESC LIMIT {most}",
-            self.union(&format!(" AND {} < ? ", self.column))
-        );
-        let values = self.ranges.iter().flat_map(|(_, values)| values.iter().chain([before]));
-        connection
-            .prepare_cached(&sql)?
-            .query_map(params_from_iter(values), |row| row.get(0))?
-            .collect()
-    }
-
-    fn union(&self, bound: &str) -> String {
-        let selects = self
-            .ranges
-            .iter()
-            .map(|(range, _)| format!("SELECT {} {range}{bound}", self.column));
-        selects.collect::<Vec<_>>().join(" UNION ")
+    /// All candidates, newest first; to be asked of a small source only.
+    pub(super) fn all<P: Place>(&self, connection: &Connection) -> rusqlite::Result<Vec<P>> {
+        let mut statement = connection.prepare_cached(&format!("SELECT {} {}", P::COLUMN, self.range))?;
+        let mut all = Vec::new();
+        for values in &self.values {
+            let mut rows = statement.query(params_from_iter(values))?;
+            while let Some(row) = rows.next()? {
+                all.push(row.get(0)?);
+            }
+        }
+        all.sort_unstable();
+        all.dedup();
+        all.reverse();
+        Ok(all)
     }
 }
 
-/// Which source to answer from, and how.
-pub(super) enum Chosen {
-    /// There are few candidates: take them all.
-    Few(Source),
-    /// There are many: walk them in the order of the listing.
-    Walk(Source),
-}
-
-/// The smallest of several sources. The last one is the whole listing, and sources that are likely small come first.
-pub(super) fn choose(connection: &Connection, mut sources: Vec<Source>, whole: Source) -> rusqlite::Result<Chosen> {
-    if let [only] = sources.as_slice()
-        && only.can_be_walked()
-    {
-        return Ok(Chosen::Walk(only.clone()));
-    }
-    let mut smallest = None;
-    for (at, source) in sources.iter().enumerate() {
-        let size = source.size(connection)?;
-        if size <= FEW && smallest.is_none_or(|(_, least)| size < least) {
-            smallest = Some((at, size));
+/// The best way to walk the candidates older than one: over the sparsest source, or over everything where there is none.
+pub(super) fn choose<'c, P: Place>(
+    connection: &'c Connection,
+    sources: &[Source],
+    whole: &Source,
+    before: P,
+) -> rusqlite::Result<Walk<'c, P>> {
+    let mut walks = Vec::with_capacity(sources.len());
+    for source in sources {
+        match source.order {
+            Order::Listing => walks.push(Walk::over(connection, source, before)),
+            Order::Other if source.size(connection)? <= FEW => {
+                let mut few = source.all(connection)?;
+                few.retain(|candidate| *candidate < before);
+                walks.push(Walk::of(connection, few));
+            }
+            Order::Other => {}
         }
     }
-    if let Some((at, _)) = smallest {
-        return Ok(Chosen::Few(sources.swap_remove(at)));
+    if walks.len() < 2 {
+        return Ok(walks.pop().unwrap_or_else(|| Walk::over(connection, whole, before)));
     }
-    let walked = sources.into_iter().find(Source::can_be_walked);
-    Ok(Chosen::Walk(walked.unwrap_or(whole)))
+    let mut best: Option<(Sparsity<P>, Walk<'c, P>)> = None;
+    for mut walk in walks {
+        let sparsity = walk.sparsity()?;
+        if best.as_ref().is_none_or(|(least, _)| sparsity < *least) {
+            best = Some((sparsity, walk));
+        }
+    }
+    Ok(best.map_or_else(|| Walk::over(connection, whole, before), |(_, walk)| walk))
 }
 
-/// How many candidates the next step of a walk takes: twice as many as the one before.
-pub(super) fn longer(step: usize) -> usize {
-    (step * 2).min(STEP_MAX)
+/// How few candidates there are: less is sparser.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Sparsity<P> {
+    /// These are all.
+    Ends(usize),
+    /// The first of many reach back to this one: the further back, the sparser.
+    ReachesBack(P),
+}
+
+/// Candidates, newest first.
+pub(super) struct Walk<'c, P> {
+    connection: &'c Connection,
+    sql: String,
+    ranges: Vec<Range<P>>,
+    /// Looked at ahead.
+    ahead: VecDeque<P>,
+}
+
+struct Range<P> {
+    values: Vec<Value>,
+    chunk: VecDeque<P>,
+    /// The next chunk holds what is older than this; `None` after the last chunk.
+    before: Option<P>,
+    step: usize,
+}
+
+impl<'c, P: Place> Walk<'c, P> {
+    /// Merges a source's ranges.
+    pub(super) fn over(connection: &'c Connection, source: &Source, before: P) -> Self {
+        let column = P::COLUMN;
+        let range = |values: &Vec<Value>| Range {
+            values: values.clone(),
+            chunk: VecDeque::new(),
+            before: Some(before),
+            step: STEP.0,
+        };
+        Self {
+            connection,
+            sql: format!(
+                "SELECT {column} {} AND {column} < ? ORDER BY {column} DESC LIMIT ?",
+                source.range
+            ),
+            ranges: source.values.iter().map(range).collect(),
+            ahead: VecDeque::new(),
+        }
+    }
+
+    fn of(connection: &'c Connection, candidates: Vec<P>) -> Self {
+        Self {
+            connection,
+            sql: String::new(),
+            ranges: Vec::new(),
+            ahead: candidates.into(),
+        }
+    }
+
+    /// The next candidate.
+    pub(super) fn next(&mut self) -> rusqlite::Result<Option<P>> {
+        match self.ahead.pop_front() {
+            Some(candidate) => Ok(Some(candidate)),
+            None => self.merge(),
+        }
+    }
+
+    fn sparsity(&mut self) -> rusqlite::Result<Sparsity<P>> {
+        while self.ahead.len() < PROBE {
+            match self.merge()? {
+                Some(candidate) => self.ahead.push_back(candidate),
+                None => return Ok(Sparsity::Ends(self.ahead.len())),
+            }
+        }
+        Ok(self
+            .ahead
+            .back()
+            .map_or(Sparsity::Ends(0), |last| Sparsity::ReachesBack(*last)))
+    }
+
+    fn merge(&mut self) -> rusqlite::Result<Option<P>> {
+        for range in &mut self.ranges {
+            range.refill(self.connection, &self.sql)?;
+        }
+        let newest = self
+            .ranges
+            .iter()
+            .filter_map(|range| range.chunk.front())
+            .max()
+            .copied();
+        for range in &mut self.ranges {
+            if range.chunk.front() == newest.as_ref() {
+                range.chunk.pop_front();
+            }
+        }
+        Ok(newest)
+    }
+}
+
+impl<P: Place> Range<P> {
+    fn refill(&mut self, connection: &Connection, sql: &str) -> rusqlite::Result<()> {
+        let Some(before) = self.before.filter(|_| self.chunk.is_empty()) else {
+            return Ok(());
+        };
+        let step = Value::Integer(i64::try_from(self.step).unwrap_or(i64::MAX));
+        let values = self
+            .values
+            .iter()
+            .map(|value| value as &dyn ToSql)
+            .chain([&before as &dyn ToSql, &step]);
+        let mut statement = connection.prepare_cached(sql)?;
+        let mut rows = statement.query(params_from_iter(values))?;
+        while let Some(row) = rows.next()? {
+            self.chunk.push_back(row.get(0)?);
+        }
+        self.before = self.chunk.back().copied().filter(|_| self.chunk.len() == self.step);
+        self.step = (self.step * 4).min(STEP.1);
+        Ok(())
+    }
 }

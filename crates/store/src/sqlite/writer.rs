@@ -7,10 +7,11 @@ use std::thread::JoinHandle;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
+use super::apply::{self, Tip};
 use super::error::{Failure, Refusal};
 use super::prepare::Prepared;
 use super::reader::closed;
-use super::{Place, Role, apply};
+use super::{Place, Role};
 use crate::{CommitError, EventNumber, StoreError, Write};
 
 /// Most requests in one transaction.
@@ -188,15 +189,18 @@ impl Desk {
         }
     }
 
-    /// Writes all requests in one transaction, each behind a savepoint so that a conflict of one is its own affair.
+    /// Writes all requests in one transaction; a conflict of one is its own affair.
     fn transaction(&mut self, requests: &[Vec<Prepared>]) -> Result<Vec<Numbers>, Failure> {
         let connection = self
             .connection()
             .map_err(|error| Failure::NotWritten(error.to_string()))?;
         let answers = write_all(connection, requests).and_then(|answers| {
-            connection
-                .execute_batch("COMMIT")
-                .map_err(|error| Failure::of_commit(&error))?;
+            // A lone request that conflicted has been rolled back already.
+            if !connection.is_autocommit() {
+                connection
+                    .execute_batch("COMMIT")
+                    .map_err(|error| Failure::of_commit(&error))?;
+            }
             Ok(answers)
         });
         if let Err(failure) = &answers {
@@ -237,34 +241,65 @@ fn reopen(place: &Place) -> Result<Connection, StoreError> {
     }
 }
 
+/// Writes all requests and leaves the transaction open.
+///
+/// Conflicts are rare, and a savepoint copies every page that is touched behind it: the first attempt does without.
 fn write_all(connection: &Connection, requests: &[Vec<Prepared>]) -> Result<Vec<Numbers>, Failure> {
-    let before = |error: rusqlite::Error| Failure::before_commit(&error);
-    let run = |sql| {
-        connection
-            .prepare_cached(sql)
-            .and_then(|mut statement| statement.execute([]))
-            .map_err(before)
-    };
-    run("BEGIN IMMEDIATE")?;
-    let mut tip = apply::Tip::read(connection).map_err(before)?;
+    run(connection, "BEGIN IMMEDIATE")?;
+    let mut tip = read_tip(connection)?;
     let mut answers = Vec::with_capacity(requests.len());
     for request in requests {
-        run("SAVEPOINT request")?;
-        let before_it = tip;
-        match request
-            .iter()
-            .map(|write| apply::write(connection, write, &mut tip))
-            .collect::<Result<_, Refusal>>()
-        {
+        match write_one(connection, request, &mut tip) {
             Ok(numbers) => answers.push(Ok(numbers)),
             Err(Refusal::Conflict(error)) => {
-                run("ROLLBACK TO request")?;
-                tip = before_it;
-                answers.push(Err(error));
+                run(connection, "ROLLBACK")?;
+                return if requests.len() == 1 {
+                    Ok(vec![Err(error)])
+                } else {
+                    write_all_apart(connection, requests)
+                };
             }
-            Err(Refusal::Engine(error)) => return Err(before(error)),
+            Err(Refusal::Engine(error)) => return Err(Failure::before_commit(&error)),
         }
-        run("RELEASE request")?;
     }
     Ok(answers)
+}
+
+/// Writes all requests, each behind a savepoint, and leaves the transaction open.
+fn write_all_apart(connection: &Connection, requests: &[Vec<Prepared>]) -> Result<Vec<Numbers>, Failure> {
+    run(connection, "BEGIN IMMEDIATE")?;
+    let mut tip = read_tip(connection)?;
+    let mut answers = Vec::with_capacity(requests.len());
+    for request in requests {
+        run(connection, "SAVEPOINT request")?;
+        let tip_before = tip;
+        match write_one(connection, request, &mut tip) {
+            Ok(numbers) => answers.push(Ok(numbers)),
+            Err(Refusal::Conflict(error)) => {
+                run(connection, "ROLLBACK TO request")?;
+                tip = tip_before;
+                answers.push(Err(error));
+            }
+            Err(Refusal::Engine(error)) => return Err(Failure::before_commit(&error)),
+        }
+        run(connection, "RELEASE request")?;
+    }
+    Ok(answers)
+}
+
+fn write_one(connection: &Connection, request: &[Prepared], tip: &mut Tip) -> Result<Vec<EventNumber>, Refusal> {
+    request
+        .iter()
+        .map(|write| apply::write(connection, write, tip))
+        .collect()
+}
+
+fn read_tip(connection: &Connection) -> Result<Tip, Failure> {
+    Tip::read(connection).map_err(|error| Failure::before_commit(&error))
+}
+
+fn run(connection: &Connection, sql: &str) -> Result<usize, Failure> {
+    let statement = connection.prepare_cached(sql);
+    let done = statement.and_then(|mut statement| statement.execute([]));
+    done.map_err(|error| Failure::before_commit(&error))
 }
