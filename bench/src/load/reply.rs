@@ -149,8 +149,12 @@ mod tests {
                 return Err(io::ErrorKind::WouldBlock.into());
             }
             let piece = self.0.remove(0);
-            buffer[..piece.len()].copy_from_slice(piece);
-            Ok(piece.len())
+            let (now, later) = piece.split_at(piece.len().min(buffer.len()));
+            buffer[..now.len()].copy_from_slice(now);
+            if !later.is_empty() {
+                self.0.insert(0, later);
+            }
+            Ok(now.len())
         }
     }
 
