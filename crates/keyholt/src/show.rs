@@ -73,6 +73,15 @@ pub fn owner_text(owner: &OwnerName) -> String {
     }
 }
 
+/// A number of things: `1 key`, `3 keys`.
+pub fn counted(count: u64, one: &str) -> String {
+    if count == 1 {
+        format!("{count} {one}")
+    } else {
+        format!("{count} {one}s")
+    }
+}
+
 /// The day of an instant, for lists: `2030-01-31`.
 fn day(moment: Moment) -> String {
     moment.to_string().chars().take(10).collect()

@@ -55,7 +55,7 @@ pub enum Reader {
 
 /// The environment variables of the command line, and the few of others that it heeds.
 #[derive(Default)]
-pub struct Environment {
+pub(crate) struct Environment {
     /// `KEYHOLT_SERVER`.
     pub server: Option<String>,
     /// `KEYHOLT_PROJECT`.
@@ -74,7 +74,7 @@ pub struct Environment {
 
 /// Whether colours are wanted where a person reads.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Colours {
+pub(crate) enum Colours {
     /// They are.
     #[default]
     Wanted,

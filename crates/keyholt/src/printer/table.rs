@@ -255,8 +255,10 @@ fn grid(layout: Layout) -> comfy_table::Table {
 }
 
 fn close_up(grid: &mut comfy_table::Table) {
+    let last = grid.column_count().saturating_sub(1);
     for column in grid.column_iter_mut() {
-        column.set_padding((0, GAP));
+        let gap = if column.index == last { 0 } else { GAP };
+        column.set_padding((0, gap));
     }
 }
 

@@ -12,6 +12,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::printer::Form;
 use crate::printer::table::{Head, Table};
+use crate::show::counted;
 use crate::trouble::Trouble;
 
 /// Most bytes of one batch: below the 16 MiB that the server takes.
@@ -61,7 +62,7 @@ pub async fn import(context: &mut Context, words: Import) -> Result<Exit, Troubl
         report(context, &tried)?;
         context
             .printer
-            .say(&format!("{} keys can be imported; none was.", tried.accepted));
+            .say(&format!("{} can be imported; none was.", keys(tried.accepted)));
         return Ok(Exit::Yes);
     }
     let taken = run(context, &rows, &batches, Round::Earnest).await?;
@@ -70,7 +71,7 @@ pub async fn import(context: &mut Context, words: Import) -> Result<Exit, Troubl
         return refused(context, &rows, &taken);
     }
     report(context, &taken)?;
-    context.printer.say(&format!("Imported {} keys.", taken.accepted));
+    context.printer.say(&format!("Imported {}.", keys(taken.accepted)));
     Ok(Exit::Yes)
 }
 
@@ -165,9 +166,9 @@ fn refused(context: &mut Context, rows: &[Row], imported: &Imported) -> Result<E
         }
         context.printer.table(&table)?;
     }
-    let count = imported.refused.len();
     Err(Trouble::new(format!(
-        "{count} keys are refused, so that no key of their batch was imported"
+        "the server refuses {}; nothing of that batch was imported",
+        keys(imported.refused.len())
     ))
     .hint("correct or remove them, and import the file again")
     .into_no())
@@ -180,6 +181,10 @@ fn report(context: &mut Context, imported: &Imported) -> Result<(), Trouble> {
     let json =
         serde_json::to_string(imported).map_err(|error| Trouble::new("cannot write the report").because(&error))?;
     context.printer.document(&json)
+}
+
+fn keys(count: usize) -> String {
+    counted(count as u64, "key")
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::connection::request::{Patience, Request};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::printer::Form;
-use crate::show::Breadth;
+use crate::show::{Breadth, counted};
 use crate::trouble::Trouble;
 
 /// How many of the keys are shown before the number is asked for.
@@ -54,7 +54,7 @@ pub async fn revoke_matching(context: &mut Context, words: RevokeAll) -> Result<
                     .say("No key that is not revoked already matches; nothing was done.");
                 return Ok(Exit::Yes);
             }
-            let question = format!("This revokes {count} keys for good.");
+            let question = format!("This revokes {} for good.", counted(count, "key"));
             context.confirm_count(
                 &question,
                 count,
@@ -75,7 +75,9 @@ pub async fn revoke_matching(context: &mut Context, words: RevokeAll) -> Result<
     if context.printer.form() == Form::Json {
         context.printer.document(&answer.json)?;
     }
-    context.printer.say(&format!("Revoked {} keys.", answer.value.revoked));
+    context
+        .printer
+        .say(&format!("Revoked {}.", counted(answer.value.revoked, "key")));
     Ok(Exit::Yes)
 }
 
@@ -109,7 +111,7 @@ async fn count(context: &mut Context, filter: &KeyFilter) -> Result<u64, Trouble
 /// The refusal with the number that the server found.
 fn with_count(trouble: Trouble) -> Trouble {
     match (trouble.code(), trouble.problem().and_then(|problem| problem.count)) {
-        (Some(Code::CountDiffers), Some(count)) => trouble.hint(format!("the server finds {count} keys")),
+        (Some(Code::CountDiffers), Some(count)) => trouble.hint(format!("the server finds {}", counted(count, "key"))),
         _ => trouble,
     }
 }
