@@ -14,7 +14,7 @@ use keyholt_core::time::Span;
 use keyholt_server::backup::{
     self, BackupError, BrokenSeals, Comparison, Consent, Data, Gap, Place, Plan, Request, Restored, Summary,
 };
-use keyholt_server::clock::{Clock, FakeClock};
+use keyholt_server::clock::Clock;
 use keyholt_server::keeper::Keeper;
 use keyholt_store::{DumpLine, Sqlite, Store};
 use tempfile::TempDir;
