@@ -20,6 +20,8 @@ use support::database::Database;
 use support::world::{Seeded, World};
 use tokio::time::Instant;
 
+keyholt_store::contract!(contract, Database::with_node());
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_that_start_at_once_on_an_empty_database_all_succeed() {
     let database = Database::make().await;

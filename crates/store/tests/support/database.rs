@@ -44,6 +44,12 @@ impl Database {
             .expect("the database is there")
     }
 
+    /// A node on an empty database of its own.
+    pub async fn with_node() -> (Postgres, Self) {
+        let database = Self::make().await;
+        (database.node().await, database)
+    }
+
     /// A connection beside the store.
     pub async fn plain(&self) -> tokio_postgres::Client {
         plain(&self.url).await
