@@ -13,7 +13,11 @@ const STAIRCASE: &[(&str, &[&str])] = &[
     ("keyholt", &["keyholt-core", "keyholt-api", "keyholt-server"]),
     ("keyholt-client", &["keyholt-api"]),
     // `generate` prints what the wire and the server declare.
-    ("xtask", &["keyholt-api", "keyholt-server"]),
+    (
+        "keyholt-bench",
+        &["keyholt-core", "keyholt-api", "keyholt-store", "keyholt-server"],
+    ),
+    ("xtask", &["keyholt", "keyholt-api", "keyholt-server"]),
 ];
 
 /// The sections of a manifest that name other crates. Tests keep to the staircase too: what they

@@ -3,6 +3,7 @@
 //! Every door knocks here. A request is authenticated, permitted, decided by a verb of the core, committed by the store,
 //! applied to the keyring, and only then answered.
 
+mod bulk;
 mod follow;
 mod keys;
 mod names;
@@ -39,8 +40,9 @@ use keyholt_core::verify::{Ask, Verification, judge};
 use keyholt_store::{Binding, CommitError, EventNumber, Loaded, Store, StoreError, UseOutcome, Write};
 use tracing::Instrument;
 
+pub use bulk::{BULK_MAX, Import, ImportRefusal, Imported, Rehearsal};
 pub use follow::Background;
-pub use keys::{BULK_MAX, Idempotency, Import, ImportRefusal, Imported, KeyView, Rehearsal, Validity};
+pub use keys::{Idempotency, KeyView, Validity};
 pub use owners::{MembershipChange, OwnerChange};
 pub use projects::ProjectChange;
 pub use refusal::Refusal;

@@ -2,7 +2,8 @@
 
 mod acts;
 mod backup;
-mod bad_inputs;
+mod bad_credentials;
+mod bad_requests;
 mod coverage;
 mod first_run;
 mod house;
