@@ -77,10 +77,10 @@ async fn main() {
 
     println!(
         "writer: {:?} of processor time for each key",
-        writer_cpu() / (singles + crowd) as u32
+        cpu("sqlite-write") / (singles + crowd) as u32
     );
 
-    let (mut imported, cpu_before) = (Duration::ZERO, writer_cpu());
+    let (mut imported, cpu_before) = (Duration::ZERO, cpu("sqlite-write"));
     let before = ids.len();
     while ids.len() < 50_000.min(keys) {
         imported += import(&mut world, store.as_ref(), &owners, &mut ids).await;
@@ -94,12 +94,13 @@ async fn main() {
         rate(ids.len() - before, imported)
     );
 
-    let each = (writer_cpu() - cpu_before) / (ids.len() - before).max(1) as u32;
+    let each = (cpu("sqlite-write") - cpu_before) / (ids.len() - before).max(1) as u32;
     println!("writer: {each:?} of processor time for each imported key");
 
     for round in ["first", "second"] {
         let (mut seen, mut sealed) = (0_usize, 0_usize);
         let sealer = world.sealer.clone();
+        let cpu_before = (cpu("sqlite-read"), cpu("sqlite_speed"));
         let took = timed(async {
             let each = &mut |loaded: Loaded<'_>| {
                 if let Loaded::Key(row, seal) = loaded {
@@ -112,6 +113,8 @@ async fn main() {
         .await;
         assert_eq!(seen, sealed);
         println!("load, {round}: {seen} keys in {took:?}, every seal checked");
+        let (reading, checking) = (cpu("sqlite-read") - cpu_before.0, cpu("sqlite_speed") - cpu_before.1);
+        println!("  processor time: {reading:?} reading, {checking:?} checking seals");
     }
     pages(&world, store.as_ref(), &owners, "all").await;
 
@@ -265,13 +268,13 @@ async fn pages(world: &World, store: &dyn Store, owners: &[Owner], of: &str) {
     }
 }
 
-/// Processor time of the writer thread so far: what is left of a figure when the machine has other things to do.
-fn writer_cpu() -> Duration {
+/// Processor time of threads so far: what is left of a figure when the machine has other things to do.
+fn cpu(threads: &str) -> Duration {
     let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
     let nanos = tasks.filter_map(|task| {
         let name = std::fs::read_to_string(task.path().join("comm")).ok()?;
         let spent = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
-        (name.trim() == "sqlite-write")
+        name.starts_with(threads)
             .then(|| spent.split(' ').next()?.parse::<u64>().ok())
             .flatten()
     });

@@ -12,6 +12,7 @@ pub mod events;
 pub mod history;
 pub mod keys;
 pub mod records;
+pub mod search;
 pub mod usage;
 pub mod world;
 
@@ -41,9 +42,9 @@ macro_rules! contract {
             keys::every_key_is_on_one_page,
             keys::pages_stay_where_they_are_while_keys_come,
             keys::each_filter_finds_what_it_names,
-            keys::text_is_searched_by_words,
-            keys::the_beginning_of_a_word_stands_for_the_first_words,
-            keys::labels_follow_the_key,
+            search::text_is_searched_by_words,
+            search::the_beginning_of_a_word_stands_for_the_first_words,
+            search::labels_follow_the_key,
             keys::those_that_end_first_come_first,
             keys::those_unused_longest_come_first,
             keys::many_keys_are_filtered_as_in_memory,

@@ -140,6 +140,12 @@ impl Place {
         }
         // Made before SQLite opens it: the files beside it, -wal and -shm, take their mode from this one.
         private_file(path).map_err(|error| failed("make the database file", error))?;
+        for ending in ["-wal", "-shm"] {
+            let left_over = beside(path, ending);
+            if left_over.exists() {
+                private_file(&left_over).map_err(|error| failed("keep the log private", error))?;
+            }
+        }
         Ok(Self {
             path: path.to_owned(),
             _lock: Some(lock),

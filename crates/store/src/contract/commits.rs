@@ -6,9 +6,7 @@ use keyholt_core::revoke::revoke;
 use uuid::Uuid;
 
 use super::world::{World, cause};
-use crate::{
-    Binding, CommitError, EventNumber, EventQuery, KeyColumns, Limit, Loaded, Sharing, Store, StoreError, Touched,
-};
+use crate::{Binding, CommitError, EventNumber, EventQuery, KeyColumns, Limit, Loaded, Sharing, Store, Touched};
 
 /// Everything of the trail, newest first.
 pub(super) fn all_events() -> EventQuery {
@@ -316,10 +314,4 @@ pub async fn everything_is_loaded_in_order(store: &dyn Store) {
         .collect();
     expected.sort_by_key(|(id, ..)| *id);
     assert_eq!(loaded, expected);
-}
-
-/// After it is closed, a store answers that it is not available; for engines that can be closed.
-pub async fn closed(store: &dyn Store) {
-    store.close().await;
-    assert!(matches!(store.ping().await, Err(StoreError::Unavailable(_))));
 }
