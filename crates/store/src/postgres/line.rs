@@ -47,7 +47,7 @@ impl Duty {
             // A node that stops in the middle of a transaction holds the feed's head: the server must end it, or every
             // other node waits for it.
             Self::Write => {
-                "SET statement_timeout = '2200ms'; SET lock_timeout = '1500ms'; \
+                "SET statement_timeout = '4s'; SET lock_timeout = '4s'; \
                  SET idle_in_transaction_session_timeout = '2s'; SET client_min_messages = 'error'; \
                  SELECT set_config('synchronous_commit', 'on', false) \
                  WHERE current_setting('synchronous_commit') NOT IN ('on', 'remote_apply')"

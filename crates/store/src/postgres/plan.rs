@@ -61,33 +61,26 @@ impl<'a> Plan<'a> {
         if grouping == Grouping::Together {
             plan.replays(commits.iter().filter_map(|commit| commit.replay.as_ref()).collect());
         }
-        let mut run = Run::default();
+        let mut runs = Runs::default();
         for commit in commits {
             if grouping == Grouping::Apart {
                 plan.replays(commit.replay.iter().collect());
             }
+            let mut last = None;
             for change in &commit.changes {
-                if grouping == Grouping::Apart || !run.has_room_for(change) {
-                    run.close(&mut plan);
+                last = Some(runs.push(change));
+                if grouping == Grouping::Apart {
+                    runs.seal();
                 }
-                run.push(change);
             }
-            if let Some(Guard::KeysPerOwner { project, owner, most }) = commit.guard {
-                let limit = KeyLimit {
-                    project: project.uuid(),
-                    owner,
-                    most: i64::from(most),
-                    place: run.keys.len(),
-                };
-                // Only while keys just come, the count at the end tells what it was in between.
-                let countable = run.doing == Some(Doing::Insert);
-                run.limits.push(limit);
-                if grouping == Grouping::Apart || !countable {
-                    run.close(&mut plan);
-                }
+            if let Some(guard) = &commit.guard {
+                runs.guard(guard, last);
+            }
+            if grouping == Grouping::Apart {
+                runs.empty_into(&mut plan);
             }
         }
-        run.close(&mut plan);
+        runs.empty_into(&mut plan);
         plan.events(commits);
         plan
     }
@@ -121,7 +114,7 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// How many keys an owner may have once the first `place` keys of a run are in.
+/// How many keys an owner may have once the first `place` keys of its run are in.
 struct KeyLimit {
     project: Uuid,
     owner: Owner,
@@ -129,10 +122,82 @@ struct KeyLimit {
     place: usize,
 }
 
-/// Changes of one kind that can be made with one statement for all records and a few for all keys.
+/// Runs, in the order in which they will be made.
 #[derive(Default)]
+struct Runs<'a> {
+    runs: Vec<Run<'a>>,
+    /// Runs before this one take no more changes.
+    open: usize,
+}
+
+impl<'a> Runs<'a> {
+    /// Puts a change into a run; returns which.
+    fn push(&mut self, change: &'a ReadyChange) -> usize {
+        let place = self.place_for(change).unwrap_or_else(|| {
+            self.runs.push(Run::new(change.doing));
+            self.runs.len() - 1
+        });
+        if let Some(run) = self.runs.get_mut(place) {
+            run.push(change);
+        }
+        place
+    }
+
+    /// The last run that can take this change without changing what comes of it.
+    ///
+    /// What is new may go before what is replaced, unless it is the same thing: a row that comes takes a handle, a secret or
+    /// a place in a count and never gives one back. So what is made too early can only be refused too often, and a
+    /// refusal is looked at again in the order of the contract. The other way round a conflict could go unnoticed.
+    fn place_for(&self, change: &ReadyChange) -> Option<usize> {
+        for (place, run) in self.runs.iter().enumerate().skip(self.open).rev() {
+            if run.has_room_for(change) {
+                return Some(place);
+            }
+            let passes =
+                change.doing == Doing::Insert && run.doing == Doing::Replace && !run.ids.contains(&id_of(change));
+            if !passes {
+                return None;
+            }
+        }
+        None
+    }
+
+    /// Has the limit of a guard checked at the end of the run with the last change of its commit.
+    fn guard(&mut self, guard: &Guard, last: Option<usize>) {
+        let Guard::KeysPerOwner { project, owner, most } = guard;
+        let place = last.unwrap_or_else(|| {
+            self.runs.push(Run::new(Doing::Replace));
+            self.runs.len() - 1
+        });
+        if let Some(run) = self.runs.get_mut(place) {
+            run.limits.push(KeyLimit {
+                project: project.uuid(),
+                owner: *owner,
+                most: i64::from(*most),
+                place: run.keys.len(),
+            });
+            // Only while keys just come, the count at the end tells what it was in between.
+            if run.doing != Doing::Insert {
+                self.seal();
+            }
+        }
+    }
+
+    /// Whatever comes next gets runs of its own.
+    fn seal(&mut self) {
+        self.open = self.runs.len();
+    }
+
+    fn empty_into(&mut self, plan: &mut Plan<'a>) {
+        for run in std::mem::take(self).runs {
+            run.steps(plan);
+        }
+    }
+}
+
+/// Changes of one kind that can be made with one statement for all records and a few for all keys.
 struct Run<'a> {
-    doing: Option<Doing>,
+    doing: Doing,
     records: Vec<&'a RecordItem>,
     keys: Vec<&'a KeyItem>,
     ids: HashSet<(bool, Uuid)>,
@@ -140,15 +205,24 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
+    fn new(doing: Doing) -> Self {
+        Self {
+            doing,
+            records: Vec::new(),
+            keys: Vec::new(),
+            ids: HashSet::new(),
+            limits: Vec::new(),
+        }
+    }
+
     fn has_room_for(&self, change: &ReadyChange) -> bool {
-        self.doing.is_none_or(|doing| doing == change.doing)
+        self.doing == change.doing
             && self.ids.len() < RUN_MOST
             // One statement sees a row only as it was before: a second change of it needs a second statement.
             && !self.ids.contains(&id_of(change))
     }
 
     fn push(&mut self, change: &'a ReadyChange) {
-        self.doing = Some(change.doing);
         self.ids.insert(id_of(change));
         match &change.item {
             Item::Record(record) => self.records.push(record),
@@ -156,18 +230,16 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn close(&mut self, plan: &mut Plan<'a>) {
-        let run = std::mem::take(self);
-        let nouns = run.records.first().map_or(Noun::Setup, |record| record.noun);
-        if let (Some(doing), false) = (run.doing, run.records.is_empty()) {
-            let rows = run.records.len() as u64;
-            let records = &run.records;
-            match doing {
-                Doing::Insert => plan.push(sql::INSERT_RECORDS, record_columns(records), Expect::Anything, nouns),
+    fn steps(&self, plan: &mut Plan<'a>) {
+        let rows = self.records.len() as u64;
+        let records = &self.records;
+        if let Some(RecordItem { noun, .. }) = records.first() {
+            match self.doing {
+                Doing::Insert => plan.push(sql::INSERT_RECORDS, record_columns(records), Expect::Anything, *noun),
                 Doing::Replace => {
                     let mut values = record_columns(records);
                     values.push(column(records, |record| record.expected));
-                    plan.push(sql::REPLACE_RECORDS, values, Expect::Exactly(rows), nouns);
+                    plan.push(sql::REPLACE_RECORDS, values, Expect::Exactly(rows), *noun);
                 }
                 Doing::Remove => {
                     let values = vec![
@@ -176,15 +248,15 @@ impl<'a> Run<'a> {
                         column(records, |record| record.id),
                         column(records, |record| record.expected),
                     ];
-                    plan.push(sql::REMOVE_RECORDS, values, Expect::Exactly(rows), nouns);
+                    plan.push(sql::REMOVE_RECORDS, values, Expect::Exactly(rows), *noun);
                 }
             }
         }
-        if let (Some(doing), false) = (run.doing, run.keys.is_empty()) {
-            change_keys(plan, doing, &run.keys);
+        if !self.keys.is_empty() {
+            change_keys(plan, self.doing, &self.keys);
         }
-        if !run.limits.is_empty() {
-            run.check_limits(plan);
+        if !self.limits.is_empty() {
+            self.check_limits(plan);
         }
     }
 

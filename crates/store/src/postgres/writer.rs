@@ -26,10 +26,11 @@ const QUEUE_MOST: usize = 4096;
 const BATCH_MOST: usize = 256;
 /// Most statements on the way at once.
 const PIPELINE_MOST: usize = 64;
-/// How long a request may wait for its turn. With [`WRITTEN_WITHIN`] this stays below [`crate::ANSWER_WITHIN`].
+/// How long a request may wait for its turn.
 const TURN_WITHIN: Duration = Duration::from_secs(2);
-/// How long a turn may take, all attempts included.
-const WRITTEN_WITHIN: Duration = Duration::from_millis(2500);
+/// How long after it was asked for a commit is written, all attempts included; a little less than
+/// [`crate::ANSWER_WITHIN`], so that the answer still arrives in that time.
+const WRITTEN_WITHIN: Duration = Duration::from_millis(4500);
 /// How often a transaction is tried that another one stood in the way of.
 const ATTEMPTS_MAX: u32 = 5;
 
@@ -157,14 +158,14 @@ async fn wait_for_close(closing: &mut watch::Receiver<bool>) {
 
 /// Writes a batch and answers everybody in it; tells if the connection is lost.
 async fn write_batch(session: &Session, batch: Vec<Request>) -> Result<(), String> {
-    let deadline = Instant::now() + WRITTEN_WITHIN;
     let (mut batch, late): (Vec<_>, Vec<_>) = batch
         .into_iter()
         .partition(|request| request.asked.elapsed() < TURN_WITHIN);
     late.into_iter().for_each(|request| request.answer(Err(busy().into())));
-    if batch.is_empty() {
+    let Some(oldest) = batch.iter().map(|request| request.asked).min() else {
         return Ok(());
-    }
+    };
+    let deadline = oldest + WRITTEN_WITHIN;
     // Requests that wait at the same time have no order among them: changes of one kind side by side need fewer statements.
     batch.sort_by_key(|request| kind_of(&request.commits));
     let commits: Vec<&Ready> = batch.iter().flat_map(|request| &request.commits).collect();
