@@ -186,7 +186,7 @@ fn revoke(key: &mut Key, now: Moment) {
 
 fn meet_key(key: &mut Key, present: &Key, now: Moment, endings: &mut BTreeSet<Ending>) {
     if !same_secrets(&key.credentials, &present.credentials) {
-        key.credentials = present.credentials.clone();
+        key.credentials = present.credentials;
         key.about.hint.clone_from(&present.about.hint);
         endings.insert(Ending::Rotated);
     }
