@@ -1,6 +1,7 @@
 //! The commands: one file for each noun, one function for each verb.
 
 mod arguments;
+mod backup;
 mod completions;
 mod doctor;
 mod events;
@@ -25,14 +26,18 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::trouble::Trouble;
 
+pub use backup::BackupCommand;
 pub use server::ServerCommand;
 
-/// What can be done: on the machine of the server, or over HTTP from anywhere.
+/// What can be done: on the machine of the server, with its data, or over HTTP from anywhere.
 #[derive(Subcommand)]
 pub enum Command {
     /// The server itself.
     #[command(flatten)]
     Server(ServerCommand),
+    /// Backups: made beside the server, checked anywhere, restored where it stands still
+    #[command(subcommand)]
+    Backup(Box<BackupCommand>),
     /// What speaks to a server.
     #[command(flatten)]
     Client(Box<ClientCommand>),

@@ -31,7 +31,7 @@ pub struct Context {
     /// The caller's credentials.
     pub wallet: Wallet,
     /// Randomness.
-    pub entropy: Box<dyn Entropy>,
+    pub entropy: Box<dyn Entropy + Send>,
     clock: Box<dyn Clock>,
     stdin: Box<dyn Read>,
     person: Option<Box<dyn Person>>,
@@ -55,7 +55,7 @@ pub struct Surroundings {
     /// What time it is.
     pub clock: Box<dyn Clock>,
     /// The operating system's randomness.
-    pub entropy: Box<dyn Entropy>,
+    pub entropy: Box<dyn Entropy + Send>,
 }
 
 /// Whether consent was given beforehand, with `--yes`.
@@ -232,6 +232,24 @@ impl Context {
         match person.confirm(question)? {
             Consent::Given => Ok(()),
             Consent::Withheld => Err(Trouble::new("not confirmed; nothing was done").into_no()),
+        }
+    }
+
+    /// Has the person type a word that nobody types by habit. Without a person to ask it takes `--yes`.
+    pub fn confirm_word(&mut self, question: &str, word: &str) -> Result<(), Trouble> {
+        if self.consent == Foregone::Yes {
+            return Ok(());
+        }
+        let Some(person) = &mut self.person else {
+            return Err(Trouble::new("this must be confirmed, and there is nobody to ask")
+                .caused_by(question.to_owned())
+                .hint("`--yes` confirms it beforehand"));
+        };
+        let typed = person.text(&format!("{question} Type `{word}` to go on:"))?;
+        if typed.trim() == word {
+            Ok(())
+        } else {
+            Err(Trouble::new("not confirmed; nothing was done").into_no())
         }
     }
 

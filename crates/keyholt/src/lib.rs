@@ -26,7 +26,7 @@ use clap::{CommandFactory, FromArgMatches};
 use keyholt_core::secret::holds_secret;
 
 use crate::cli::Cli;
-use crate::commands::Command;
+use crate::commands::{BackupCommand, ClientCommand, Command};
 use crate::context::{Context, Surroundings};
 use crate::printer::Printer;
 use crate::trouble::Trouble;
@@ -59,14 +59,15 @@ pub fn run(world: World) -> Exit {
         Ok(cli) => cli,
         Err(error) => return told(&error, &mut printer),
     };
-    let command = match cli.command {
+    let work = match cli.command {
         Command::Server(command) => {
             return command.run(&arguments, variables).unwrap_or_else(|trouble| {
                 printer.trouble(&trouble);
                 trouble.exit()
             });
         }
-        Command::Client(command) => command,
+        Command::Backup(command) => Work::Data(command, variables),
+        Command::Client(command) => Work::Server(command),
     };
     let surroundings = Surroundings {
         environment,
@@ -79,13 +80,30 @@ pub fn run(world: World) -> Exit {
     };
     let mut context = Context::new(&cli.globals, surroundings);
     let ended = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(command.run(&mut context)),
+        Ok(runtime) => runtime.block_on(work.run(&mut context)),
         Err(error) => Err(Trouble::new("cannot start").because(&error)),
     };
     ended.unwrap_or_else(|trouble| {
         context.printer.trouble(&trouble);
         trouble.exit()
     })
+}
+
+/// Work whose outcome is printed here.
+enum Work {
+    /// On the data themselves, found by the server's settings.
+    Data(Box<BackupCommand>, Vec<(OsString, OsString)>),
+    /// Asked of a server.
+    Server(Box<ClientCommand>),
+}
+
+impl Work {
+    async fn run(self, context: &mut Context) -> Result<Exit, Trouble> {
+        match self {
+            Self::Data(command, variables) => command.run(context, variables).await,
+            Self::Server(command) => command.run(context).await,
+        }
+    }
 }
 
 /// SECURITY: every user of a machine sees the arguments of every process, and an error would repeat them.

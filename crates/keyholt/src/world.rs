@@ -30,7 +30,7 @@ pub struct World {
     /// What time it is.
     pub clock: Box<dyn Clock>,
     /// The operating system's randomness.
-    pub entropy: Box<dyn Entropy>,
+    pub entropy: Box<dyn Entropy + Send>,
 }
 
 /// A stream to write to.

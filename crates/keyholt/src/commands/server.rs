@@ -66,7 +66,7 @@ impl ServerCommand {
 }
 
 /// The variables that are the client's and no settings of the server.
-static FOREIGN: [&str; VARIABLES.len()] = {
+pub(super) static FOREIGN: [&str; VARIABLES.len()] = {
     let mut names = [""; VARIABLES.len()];
     let mut at = 0;
     while at < names.len() {
