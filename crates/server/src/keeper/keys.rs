@@ -127,11 +127,7 @@ impl Keeper {
             Ok(Some(issued)) => return Ok(issued),
             Err(refusal) => return self.refused(refusal, attempt()).await,
         }
-        let made = self
-            .with_circumstances(project, owner, |world, now, entropy| {
-                Ok(issue(&permit, wish, world, now, entropy)?)
-            })
-            .and_then(|made| made);
+        let made = self.issue(&permit, wish);
         let (issued, commit) = match made {
             Ok(made) => made,
             Err(refusal) => return self.refused(refusal, attempt()).await,
@@ -156,6 +152,13 @@ impl Keeper {
             },
             Err(error) => self.refused(error.into(), attempt()).await,
         }
+    }
+
+    fn issue(&self, permit: &Permit<WriteKeys>, wish: Wish) -> Result<(Issued, Commit), Refusal> {
+        let permissions = self.permissions(permit.project(), wish.owner)?;
+        self.with_circumstances(permit.project(), &permissions, |world, now, entropy| {
+            Ok(issue(permit, wish, world, now, entropy)?)
+        })?
     }
 
     async fn replayed(
@@ -196,7 +199,6 @@ impl Keeper {
         let (mut keys, mut commits, mut refused) = (Vec::new(), Vec::new(), Vec::new());
         let mut fingerprints = HashMap::new();
         for (index, wish) in import.wishes.into_iter().enumerate() {
-            let owner = wish.owner;
             let known = match wish.origin {
                 SecretOrigin::Minted => None,
                 SecretOrigin::ClientMade(fingerprint) | SecretOrigin::Imported { fingerprint, .. } => {
@@ -207,11 +209,7 @@ impl Keeper {
             };
             let made = match known {
                 Some(refusal) => Err(refusal),
-                None => self
-                    .with_circumstances(project, owner, |world, now, entropy| {
-                        Ok(issue(&permit, wish, world, now, entropy)?)
-                    })
-                    .and_then(|made| made),
+                None => self.issue(&permit, wish),
             };
             match made {
                 Ok((issued, commit)) => {
@@ -617,8 +615,10 @@ impl Keeper {
                 owner: Some(key.owner),
             };
             Self::based_on(based_on, key.revision, Noun::Key)?;
+            // An owner that was removed leaves revoked keys behind: they may still be deleted.
+            let permissions = self.permissions(project, key.owner).unwrap_or_default();
             let decided = self
-                .with_circumstances(project, key.owner, |world, now, entropy| {
+                .with_circumstances(project, &permissions, |world, now, entropy| {
                     change(&permit, &key, world, now, entropy)
                 })
                 .and_then(|decided| decided);
