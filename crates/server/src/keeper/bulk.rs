@@ -6,7 +6,7 @@ use keyholt_core::actor::{Actor, Subject, WriteKeys};
 use keyholt_core::audit::{Noun, Target};
 use keyholt_core::commit::Commit;
 use keyholt_core::id::{KeyId, ProjectId};
-use keyholt_core::issue::{SecretOrigin, Wish, issue};
+use keyholt_core::issue::{SecretOrigin, Wish};
 use keyholt_core::key::{Key, State};
 use keyholt_core::revoke::revoke;
 use keyholt_core::text::Cause;
@@ -74,7 +74,6 @@ impl Keeper {
         let (mut keys, mut commits, mut refused) = (Vec::new(), Vec::new(), Vec::new());
         let mut fingerprints = HashMap::new();
         for (index, wish) in import.wishes.into_iter().enumerate() {
-            let owner = wish.owner;
             let known = match wish.origin {
                 SecretOrigin::Minted => None,
                 SecretOrigin::ClientMade(fingerprint) | SecretOrigin::Imported { fingerprint, .. } => {
@@ -85,11 +84,7 @@ impl Keeper {
             };
             let made = match known {
                 Some(refusal) => Err(refusal),
-                None => self
-                    .with_circumstances(project, owner, |world, now, entropy| {
-                        Ok(issue(&permit, wish, world, now, entropy)?)
-                    })
-                    .and_then(|made| made),
+                None => self.issue(&permit, wish),
             };
             match made {
                 Ok((issued, commit)) => {

@@ -88,11 +88,7 @@ impl Keeper {
             Ok(Some(issued)) => return Ok(issued),
             Err(refusal) => return self.refused(refusal, attempt()).await,
         }
-        let made = self
-            .with_circumstances(project, owner, |world, now, entropy| {
-                Ok(issue(&permit, wish, world, now, entropy)?)
-            })
-            .and_then(|made| made);
+        let made = self.issue(&permit, wish);
         let (issued, commit) = match made {
             Ok(made) => made,
             Err(refusal) => return self.refused(refusal, attempt()).await,
@@ -117,6 +113,13 @@ impl Keeper {
             },
             Err(error) => self.refused(error.into(), attempt()).await,
         }
+    }
+
+    pub(super) fn issue(&self, permit: &Permit<WriteKeys>, wish: Wish) -> Result<(Issued, Commit), Refusal> {
+        let permissions = self.permissions(permit.project(), wish.owner)?;
+        self.with_circumstances(permit.project(), &permissions, |world, now, entropy| {
+            Ok(issue(permit, wish, world, now, entropy)?)
+        })?
     }
 
     async fn replayed(
@@ -443,8 +446,10 @@ impl Keeper {
                 owner: Some(key.owner),
             };
             Self::based_on(based_on, key.revision, Noun::Key)?;
+            // An owner that was removed leaves revoked keys behind: they may still be deleted.
+            let permissions = self.permissions(project, key.owner).unwrap_or_default();
             let decided = self
-                .with_circumstances(project, key.owner, |world, now, entropy| {
+                .with_circumstances(project, &permissions, |world, now, entropy| {
                     change(&permit, &key, world, now, entropy)
                 })
                 .and_then(|decided| decided);

@@ -31,7 +31,6 @@ use keyholt_core::id::{ProjectId, SYSTEM};
 use keyholt_core::issue::Circumstances;
 use keyholt_core::key::Key;
 use keyholt_core::owner::Owner;
-use keyholt_core::project::Project;
 use keyholt_core::scope::ScopeSet;
 use keyholt_core::seal::{MasterKey, Seal, Sealer};
 use keyholt_core::secret::{Pepper, Presented};
@@ -356,27 +355,26 @@ impl Keeper {
     fn with_circumstances<R>(
         &self,
         project: ProjectId,
-        owner: Owner,
+        permissions: &ScopeSet,
         run: impl FnOnce(Circumstances<'_>, Moment, &mut dyn Entropy) -> R,
     ) -> Result<R, Refusal> {
-        let (world, permissions) = self.world(project, owner)?;
+        let world = self.keyring.project(project).ok_or(Refusal::NotFound(Noun::Project))?;
         let circumstances = Circumstances {
             project: &world,
-            permissions: &permissions,
+            permissions,
             pepper: &self.pepper,
         };
         let mut entropy = self.entropy.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(run(circumstances, self.now(), &mut **entropy))
     }
 
-    fn world(&self, project: ProjectId, owner: Owner) -> Result<(Project, ScopeSet), Refusal> {
-        let world = self.keyring.project(project).ok_or(Refusal::NotFound(Noun::Project))?;
+    /// What an owner of a project may do now.
+    fn permissions(&self, project: ProjectId, owner: Owner) -> Result<ScopeSet, Refusal> {
         let directory = self.keyring.directory();
         let record = directory.owner(owner).filter(|record| record.project() == project);
-        let permissions = record
+        record
             .map(|record| directory.permissions(record))
-            .ok_or(Refusal::NotFound(noun_of(owner)))?;
-        Ok((world, permissions))
+            .ok_or(Refusal::NotFound(noun_of(owner)))
     }
 
     /// Writes commits and applies them to the keyring; when this returns, every later verify sees them.

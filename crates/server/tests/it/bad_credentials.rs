@@ -7,9 +7,7 @@ use keyholt_core::owner::Owner;
 use keyholt_core::time::Span;
 
 use crate::house::{Held, House, Wishes, wish};
-use crate::wire::{Reply, Wire, request, with_json};
-
-const KEYS: &str = "/v1/projects/acme/keys";
+use crate::wire::{Reply, Wire, request};
 
 fn with_headers(path: &str, headers: &[(&'static str, &[u8])]) -> Request<Body> {
     let mut request = request(Method::GET, path, "", Body::empty());

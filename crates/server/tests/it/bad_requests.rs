@@ -2,14 +2,11 @@
 
 use axum::body::Body;
 use http::{HeaderValue, Method, Request};
-use keyholt_core::key::{Allowed, Bounds};
-use keyholt_core::owner::Owner;
-use keyholt_core::time::Span;
 use serde_json::json;
 
 use crate::bad_credentials::ada;
-use crate::house::{Held, House, Wishes, canary, wish};
-use crate::wire::{Reply, Wire, request, with_json};
+use crate::house::{House, canary};
+use crate::wire::{Wire, request, with_json};
 
 const KEYS: &str = "/v1/projects/acme/keys";
 

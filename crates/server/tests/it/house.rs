@@ -93,6 +93,7 @@ pub fn canary(secret: &str) {
     }
 }
 
+#[derive(Clone)]
 pub struct House {
     pub keeper: Arc<Keeper>,
     pub clock: Arc<FakeClock>,
@@ -130,6 +131,17 @@ impl House {
             store,
             operator,
             acme,
+        }
+    }
+
+    /// The same house with another keeper, on this store, which holds the same data.
+    pub async fn beside(&self, store: Arc<dyn Store>) -> Self {
+        // Another random source: two keepers that make the same ids would get in each other's way.
+        let keeper = keeper_on(Arc::clone(&store), Arc::clone(&self.clock), 11).await;
+        Self {
+            keeper,
+            store,
+            ..self.clone()
         }
     }
 

@@ -1,15 +1,18 @@
 //! Stories of the keeper: personas, a fake clock, seeded randomness, and the memory store.
 
 mod acts;
+mod audit;
 mod backup;
 mod bad_credentials;
 mod bad_requests;
 mod coverage;
 mod first_run;
+mod follow;
 mod house;
 mod keys;
 mod native_api;
 mod owners;
 mod refusals;
+mod relay;
 mod verify;
 mod wire;

@@ -285,6 +285,9 @@ async fn removing_an_owner_revokes_its_keys_in_the_same_breath() {
         assert_eq!((at, cause.as_str()), (Moment::from_ms(NEW_YEAR), "owner removed"));
         let gone = house.keeper.owner(&house.olga(), house.project(), key.key.owner);
         assert!(matches!(refusal(gone), Refusal::NotFound(_)));
+        // Nobody is left to own it, but somebody may tidy up.
+        house.delete(key.id()).await;
+        assert_eq!(house.code(&key.secret, &[]), "unknown");
     }
 }
 

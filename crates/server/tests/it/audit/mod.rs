@@ -1,0 +1,5 @@
+//! The audit trail: every change and its event are one; where the event cannot be written nothing changes.
+
+mod deeds;
+mod outage;
+mod trail;
