@@ -4,6 +4,7 @@ mod acts;
 mod backup;
 mod bad_inputs;
 mod coverage;
+mod credentials;
 mod first_run;
 mod house;
 mod keys;
