@@ -35,10 +35,8 @@ pub enum BackupCommand {
     )]
     Create(Create),
     /// Say whether a backup is good, and what is in it
-    #[command(
-        after_help = "Exit codes: 0 it is good; 1 it is not; 2 it cannot be read.\n\n\
-                      Example:\n  keyholt backup verify /backup/keyholt-monday --master-key-file /var/lib/keyholt/master.key"
-    )]
+    #[command(after_help = "Exit codes: 0 it is good; 1 it is not; 2 it cannot be read.\n\n\
+                      Example:\n  keyholt backup verify /backup/keyholt-monday --master-key-file /var/lib/keyholt/master.key")]
     Verify(Verify),
     /// Put a backup in the place of the data; the server must be stopped
     #[command(
@@ -184,7 +182,9 @@ impl Verify {
                 Ok(Exit::Yes)
             }
             Seals::Checked { count: 0, .. } => {
-                context.printer.say("It belongs to the master key, and every seal is right.");
+                context
+                    .printer
+                    .say("It belongs to the master key, and every seal is right.");
                 Ok(Exit::Yes)
             }
             Seals::Checked { broken, count } => {
@@ -269,8 +269,9 @@ impl Restore {
                         "{newer_keys} keys were made after the backup; the restored data will not have them."
                     ));
                 }
-                context
-                    .confirm(&format!("Put the backup of {made_at} in the place of the present data?"))?;
+                context.confirm(&format!(
+                    "Put the backup of {made_at} in the place of the present data?"
+                ))?;
                 Ok(if self.suspend_all_keys {
                     Consent::SuspendAllKeys
                 } else {
@@ -369,7 +370,10 @@ fn card_of(restored: &Restored) -> Card {
         .line("Restored", Cell::toned("yes", Tone::Good))
         .line("Ended again", counts.join(", "))
         .line("Suspended", restored.suspended.to_string())
-        .line_if_any("Old data", restored.aside.as_ref().map(|path| path.display().to_string()))
+        .line_if_any(
+            "Old data",
+            restored.aside.as_ref().map(|path| path.display().to_string()),
+        )
 }
 
 fn show(context: &mut Context, summary: &Summary, file: &std::path::Path) -> Result<(), Trouble> {
@@ -398,7 +402,10 @@ fn show(context: &mut Context, summary: &Summary, file: &std::path::Path) -> Res
                 .line("Made at", summary.made_at.to_string())
                 .line("Made by", format!("keyholt {}", summary.made_by))
                 .line("Projects", summary.projects.to_string())
-                .line("Keys", format!("{}, {} of them active", summary.keys, summary.active_keys))
+                .line(
+                    "Keys",
+                    format!("{}, {} of them active", summary.keys, summary.active_keys),
+                )
                 .line("Events", summary.events.to_string());
             context.printer.card(&card)
         }

@@ -193,9 +193,9 @@ impl From<Refusal> for Fail {
                 IssueError::NotStatic | IssueError::NotPublishable => Code::KindNotAllowed,
             },
             Refusal::Rotate(error) => match error {
-                RotateError::SameSecret => Code::SecretTaken,
                 RotateError::Beyond(beyond) => code_of_beyond(&beyond),
                 RotateError::Policy(breach) => code_of_breach(&breach),
+                RotateError::SameSecret => Code::SecretTaken,
                 RotateError::Revoked => Code::KeyRevoked,
                 RotateError::Expired => Code::KeyExpired,
             },

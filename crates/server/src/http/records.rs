@@ -72,7 +72,7 @@ pub async fn change(
 
 /// Shows a record as it is.
 pub fn as_it_is(door: &Door, record: &Record) -> Answer<Response> {
-    shown(door, record, |body, revision| show::record(body, revision))
+    shown(door, record, show::record)
 }
 
 fn shown(door: &Door, record: &Record, answer: impl FnOnce(&serde_json::Value, u32) -> Response) -> Answer<Response> {

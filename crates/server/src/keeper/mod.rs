@@ -256,12 +256,13 @@ impl Keeper {
         });
         let (verification, home, owner) = judged.ok_or(Unauthenticated::Invalid)?;
         self.note(found, &verification, now, source.address);
-        match verification {
-            Verification::Granted(_) => {}
+        let expiry = match verification {
+            // SECURITY: whoever shows a secret in its grace is gone when the grace is; so is what that secret may make.
+            Verification::Granted(grant) => grant.ends(),
             // Possession is proven, so the reason may be said: it is about where the caller is, not about the key.
             Verification::Denied(Denial::AddressNotAllowed) => return Err(Unauthenticated::AddressNotAllowed),
             Verification::Denied(_) => return Err(Unauthenticated::Invalid),
-        }
+        };
         let access = self
             .keyring
             .access(found)
@@ -282,7 +283,7 @@ impl Keeper {
             home,
             effective: Arc::new(access.effective(&permissions)),
             access,
-            expiry: found.expiry(),
+            expiry,
             manages,
             source,
         })

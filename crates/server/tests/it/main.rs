@@ -3,9 +3,9 @@
 mod acts;
 mod audit;
 mod backup;
-mod bad_credentials;
-mod bad_requests;
+mod bad_inputs;
 mod coverage;
+mod credentials;
 mod first_run;
 mod follow;
 mod house;

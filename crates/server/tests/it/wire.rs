@@ -8,10 +8,13 @@ use axum::body::Body;
 use axum::extract::ConnectInfo;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
+use keyholt_core::owner::Owner;
 use keyholt_server::http::{Settings, router};
 use keyholt_server::keeper::Keeper;
 use serde_json::Value;
 use tower::ServiceExt;
+
+use crate::house::{Held, House, Wishes, wish};
 
 /// Where requests come from, unless they say otherwise.
 pub const PEER: &str = "192.0.2.7:4711";
@@ -118,4 +121,10 @@ pub fn with_json(method: Method, path: &str, secret: &str, body: Value) -> Reque
         .headers_mut()
         .insert("content-type", "application/json".parse().unwrap());
     request
+}
+
+/// A key of Ada's, who administers the project.
+pub async fn administrator(house: &House) -> Held {
+    let ada = house.user_with("ada", &["admin"]).await;
+    house.issue(wish(Owner::User(ada.id), "laptop").everything()).await
 }

@@ -1,12 +1,11 @@
-//! Bad requests, each with the answer that it gets: never a guess, never a 500, never an echo.
+//! Bad inputs, each with the answer that it gets: never a guess, never a 500, never an echo.
 
 use axum::body::Body;
 use http::{HeaderValue, Method, Request};
 use serde_json::json;
 
-use crate::bad_credentials::ada;
 use crate::house::{House, canary};
-use crate::wire::{Wire, request, with_json};
+use crate::wire::{Wire, administrator, request, with_json};
 
 const KEYS: &str = "/v1/projects/acme/keys";
 
@@ -14,7 +13,7 @@ const KEYS: &str = "/v1/projects/acme/keys";
 async fn a_body_is_what_the_contract_says_or_is_refused_for_what_is_wrong_with_it() {
     let house = House::open().await;
     let wire = Wire::to(&house.keeper);
-    let admin = ada(&house).await.secret;
+    let admin = administrator(&house).await.secret;
     let raw = |kind: &'static str, body: &[u8]| {
         let mut request = request(Method::POST, KEYS, &admin, Body::from(body.to_vec()));
         if !kind.is_empty() {
@@ -171,7 +170,7 @@ async fn a_body_is_what_the_contract_says_or_is_refused_for_what_is_wrong_with_i
 async fn a_value_is_within_its_limits_or_its_member_is_named() {
     let house = House::open().await;
     let wire = Wire::to(&house.keeper);
-    let held = ada(&house).await;
+    let held = administrator(&house).await;
     let admin = &held.secret;
     let deep = (0..20).fold(json!(1), |inner, _| json!({ "a": inner }));
     let rows = [
@@ -261,7 +260,7 @@ async fn a_value_is_within_its_limits_or_its_member_is_named() {
 async fn a_list_is_asked_for_within_limits_and_a_cursor_is_good_for_its_own_list() {
     let house = House::open().await;
     let wire = Wire::to(&house.keeper);
-    let admin = ada(&house).await.secret;
+    let admin = administrator(&house).await.secret;
     for name in ["one", "two", "three"] {
         let reply = wire
             .post(&admin, KEYS, json!({ "name": name, "tags": ["x"] }))
@@ -326,7 +325,7 @@ async fn a_list_is_asked_for_within_limits_and_a_cursor_is_good_for_its_own_list
 async fn a_path_or_method_that_does_not_exist_is_a_problem_too() {
     let house = House::open().await;
     let wire = Wire::to(&house.keeper);
-    let admin = ada(&house).await.secret;
+    let admin = administrator(&house).await.secret;
     for (method, path, status, code, allow) in [
         ("GET", "/nowhere", 404, "no_such_route", ""),
         ("GET", "/v1/../v1/self", 404, "no_such_route", ""),
@@ -377,7 +376,7 @@ async fn a_path_or_method_that_does_not_exist_is_a_problem_too() {
 async fn a_repeated_request_makes_one_key_and_shows_its_secret_once() {
     let house = House::open().await;
     let wire = Wire::to(&house.keeper);
-    let admin = ada(&house).await.secret;
+    let admin = administrator(&house).await.secret;
     let create = |request_key: &str, name: &str| {
         let mut request = with_json(Method::POST, KEYS, &admin, json!({ "name": name }));
         let value = HeaderValue::from_str(request_key).unwrap();
@@ -418,7 +417,7 @@ async fn a_repeated_request_makes_one_key_and_shows_its_secret_once() {
 async fn a_change_that_is_based_on_the_past_is_not_made() {
     let house = House::open().await;
     let wire = Wire::to(&house.keeper);
-    let admin = ada(&house).await.secret;
+    let admin = administrator(&house).await.secret;
     let made = wire.post(&admin, KEYS, json!({ "name": "a" })).await.ok();
     canary(made.json()["secret"].as_str().unwrap());
     assert_eq!(made.header("etag"), "\"1\"");

@@ -1,4 +1,4 @@
-//! Bad credentials, each with the answer that it gets: never a guess, never a 500, never an echo.
+//! Credentials, each way of getting them wrong: one refusal for all, and no second spelling of a key.
 
 use axum::body::Body;
 use http::{HeaderValue, Method, Request};
@@ -6,8 +6,8 @@ use keyholt_core::key::{Allowed, Bounds};
 use keyholt_core::owner::Owner;
 use keyholt_core::time::Span;
 
-use crate::house::{Held, House, Wishes, wish};
-use crate::wire::{Reply, Wire, request};
+use crate::house::{House, Wishes, wish};
+use crate::wire::{Reply, Wire, administrator, request};
 
 fn with_headers(path: &str, headers: &[(&'static str, &[u8])]) -> Request<Body> {
     let mut request = request(Method::GET, path, "", Body::empty());
@@ -44,16 +44,11 @@ fn crc32(bytes: &[u8]) -> u32 {
     })
 }
 
-pub async fn ada(house: &House) -> Held {
-    let ada = house.user_with("ada", &["admin"]).await;
-    house.issue(wish(Owner::User(ada.id), "laptop").everything()).await
-}
-
 #[tokio::test]
 async fn whatever_is_shown_instead_of_a_key_is_refused_in_the_same_words() {
     let house = House::open().await;
     let wire = Wire::to(&house.keeper);
-    let good = ada(&house).await.secret;
+    let good = administrator(&house).await.secret;
     let (start, last) = good.split_at(good.len() - 1);
     let swapped: String = good
         .char_indices()
@@ -155,7 +150,7 @@ fn assert_same(reply: &Reply, expected: &Reply, what: &str) {
 async fn a_request_carries_one_credential_in_a_header_or_is_told_so() {
     let house = House::open().await;
     let wire = Wire::to(&house.keeper);
-    let good = ada(&house).await.secret;
+    let good = administrator(&house).await.secret;
     let bearer = format!("Bearer {good}");
     let bearer = bearer.as_bytes();
     let twice = format!("Bearer {good}, Bearer {good}");
