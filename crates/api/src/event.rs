@@ -140,11 +140,14 @@ pub struct EventPage {
 pub struct EventFilter {
     /// With this action, such as `key.revoke`, or of this kind: `key.*`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[param(max_length = 64, nullable = false)]
+    #[param(max_length = 64, pattern = r"^[a-z_.]+(\.\*)?$", nullable = false)]
     pub action: Option<String>,
     /// About this thing, such as `key:0199a3c4-7b1e-7c00-8000-6f9d2f3f1a20`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[param(max_length = 64, nullable = false)]
+    #[param(
+        pattern = "^(setup|project|role|user|team|service|key):[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$",
+        nullable = false
+    )]
     pub target: Option<String>,
     /// Done with the key of this id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -152,7 +155,7 @@ pub struct EventFilter {
     pub actor: Option<String>,
     /// About something of this owner, such as `user:u_42`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[param(max_length = 140, nullable = false)]
+    #[param(max_length = 140, pattern = "^(user|team|service):.+$", nullable = false)]
     pub owner: Option<String>,
     /// `done` or `refused`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -19,8 +19,8 @@ use crate::words::{KeyKind, KeyState};
 pub struct KeyFilter {
     /// Whose, such as `user:u_42`, `team:platform` or `service:ci`; after the colon an id or a handle.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(max_length = 140)]
-    #[param(max_length = 140, nullable = false)]
+    #[schema(max_length = 140, pattern = "^(user|team|service):.+$")]
+    #[param(max_length = 140, pattern = "^(user|team|service):.+$", nullable = false)]
     pub owner: Option<String>,
     /// `standard`, `static` or `publishable`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

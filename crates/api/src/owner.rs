@@ -217,7 +217,7 @@ pub struct CreateUser {
     pub name: Option<String>,
     /// Where to reach the user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(min_length = 3, max_length = 254)]
+    #[schema(min_length = 3, max_length = 254, pattern = r"^[^@\s]+@[^@\s]+$")]
     pub email: Option<String>,
     /// Names or ids of roles; left out, the project's default roles.
     #[serde(default, skip_serializing_if = "Option::is_none")]

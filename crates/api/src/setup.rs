@@ -29,7 +29,7 @@ pub struct SetUp {
     pub external_id: Option<String>,
     /// Where to reach the operator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(min_length = 3, max_length = 254)]
+    #[schema(min_length = 3, max_length = 254, pattern = r"^[^@\s]+@[^@\s]+$")]
     pub email: Option<String>,
 }
 

@@ -39,7 +39,7 @@ pub struct Verify {
     pub scopes: Option<Vec<String>>,
     /// At least one of these scopes must be allowed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(max_items = 64)]
+    #[schema(min_items = 1, max_items = 64)]
     pub any_scopes: Option<Vec<String>>,
     /// What the request is about, such as `acme/reports/42`; added to every asked scope that names no resource.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -26,7 +26,7 @@ pub struct AmendUser {
     pub name: Patch<String>,
     /// A new e-mail address; `null` removes it.
     #[serde(default, skip_serializing_if = "Patch::is_keep")]
-    #[schema(value_type = Option<String>, required = false, min_length = 3, max_length = 254)]
+    #[schema(value_type = Option<String>, required = false, min_length = 3, max_length = 254, pattern = r"^[^@\s]+@[^@\s]+$")]
     pub email: Patch<String>,
     /// New roles in place of the old, by name or id.
     #[serde(default, skip_serializing_if = "Patch::is_keep")]

@@ -2,6 +2,7 @@
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{Attribute, Cell as LaidOut, Color, ColumnConstraint, ContentArrangement};
+use unicode_width::UnicodeWidthStr;
 
 use super::plain::plain;
 
@@ -117,15 +118,29 @@ pub enum Palette {
 }
 
 impl Palette {
-    /// The text in that tone, and bold where it is usual: for labels such as `error:`.
+    /// The text in that tone and bold, for labels such as `error:`.
     pub fn label(self, text: &str, tone: Tone) -> String {
-        let code = match tone {
-            Tone::Usual => "1",
-            Tone::Good => "1;32",
-            Tone::Bad => "1;31",
-            Tone::Wary => "1;33",
-            Tone::Faint => "2",
-        };
+        match tone {
+            Tone::Usual => self.styled(text, "1"),
+            Tone::Good => self.styled(text, "1;32"),
+            Tone::Bad => self.styled(text, "1;31"),
+            Tone::Wary => self.styled(text, "1;33"),
+            Tone::Faint => self.styled(text, "2"),
+        }
+    }
+
+    /// The text in that tone.
+    fn value(self, text: &str, tone: Tone) -> String {
+        match tone {
+            Tone::Usual => text.to_owned(),
+            Tone::Good => self.styled(text, "32"),
+            Tone::Bad => self.styled(text, "31"),
+            Tone::Wary => self.styled(text, "33"),
+            Tone::Faint => self.styled(text, "2"),
+        }
+    }
+
+    fn styled(self, text: &str, code: &str) -> String {
         match self {
             Self::Colours => format!("\u{1b}[{code}m{text}\u{1b}[0m"),
             Self::Monochrome => text.to_owned(),
@@ -227,18 +242,44 @@ impl Card {
         self.lines.push((title, cell));
     }
 
-    /// The lines.
+    /// The lines. A word that is longer than the terminal is wide stays whole, so that it can be copied.
     pub fn lay_out(&self, layout: Layout) -> String {
-        let mut grid = grid(layout);
+        let longest = self.lines.iter().map(|(title, _)| title.width()).max().unwrap_or(0);
+        let indent = longest + usize::from(GAP);
+        let room = layout
+            .columns
+            .map(|columns| usize::from(columns).saturating_sub(indent));
+        let hanging = " ".repeat(indent);
+        let mut text = String::new();
         for (title, cell) in &self.lines {
-            grid.add_row([LaidOut::new(title).add_attribute(Attribute::Bold), laid_out(cell)]);
+            let gap = " ".repeat(indent - title.width());
+            text.push_str(&layout.palette.label(title, Tone::Usual));
+            for (number, line) in wrapped(&cell.text, room).iter().enumerate() {
+                text.push_str(if number == 0 { &gap } else { &hanging });
+                text.push_str(&layout.palette.value(line, cell.tone));
+                text.push('\n');
+            }
         }
-        close_up(&mut grid);
-        if let Some(titles) = grid.column_mut(0) {
-            titles.set_constraint(ColumnConstraint::ContentWidth);
-        }
-        lines(&grid)
+        text
     }
+}
+
+/// The words of a text in lines that fit the room, where there is one.
+fn wrapped(text: &str, room: Option<usize>) -> Vec<String> {
+    let Some(room) = room else {
+        return vec![text.to_owned()];
+    };
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.width() + 1 + word.width() <= room => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 fn grid(layout: Layout) -> comfy_table::Table {

@@ -47,6 +47,9 @@ impl std::fmt::Display for Outcome {
     }
 }
 
+/// Servers and secrets in a keyring.
+type Kept = Vec<(String, String)>;
+
 /// Somebody's desk.
 pub struct Desk {
     home: TempDir,
@@ -55,7 +58,7 @@ pub struct Desk {
     columns: Option<u16>,
     typed: Option<VecDeque<&'static str>>,
     asked: Rc<RefCell<Vec<String>>>,
-    vault: Rc<RefCell<Option<Vec<(String, String)>>>>,
+    vault: Rc<RefCell<Option<Kept>>>,
 }
 
 impl Desk {
@@ -111,7 +114,7 @@ impl Desk {
     }
 
     /// What lies in the keyring.
-    pub fn keyring(&self) -> Vec<(String, String)> {
+    pub fn keyring(&self) -> Kept {
         self.vault.borrow().clone().unwrap_or_default()
     }
 
@@ -286,7 +289,7 @@ impl Person for Typist {
 }
 
 /// A keyring, or none.
-struct Drawer(Rc<RefCell<Option<Vec<(String, String)>>>>);
+struct Drawer(Rc<RefCell<Option<Kept>>>);
 
 impl Vault for Drawer {
     fn keep(&self, server: &str, secret: &str) -> Result<(), VaultError> {

@@ -85,8 +85,8 @@ fn a_file_with_mistakes_is_not_sent() {
     --- stdout
     --- stderr
     error: cannot read `~/keys.jsonl`
-    caused by: line 1: missing field `secret_sha256` at line 1 column 13
-    caused by: line 2: expected ident at line 1 column 2
+    caused by: line 1: missing field `secret_sha256`
+    caused by: line 2: expected ident
 
     hint: nothing was imported
     ");

@@ -77,24 +77,22 @@ fn a_table_fits_the_terminal() {
     0199a3c4-7b1e-7c00-8000-6f9d2f3f1a20  the key of the nightly build  user:u_42  suspended  2030-04-01
                                           of the web shop
     ");
-    let narrow = desk().with_terminal(44).run(&stub, &["keys", "list"]);
+    let narrow = desk().with_terminal(50).run(&stub, &["keys", "list"]);
     assert_snapshot!(narrow.stdout, @"
-    ID       0199a3c4-7b1e-7c00-8000-6f9d2f3f1a2
-             0
+    ID       0199a3c4-7b1e-7c00-8000-6f9d2f3f1a20
     NAME     ci
     OWNER    user:u_42
     STATE    active
     EXPIRES  2030-04-01
 
-    ID       0199a3c4-7b1e-7c00-8000-6f9d2f3f1a2
-             0
-    NAME     the key of the nightly build of the
-             web shop
+    ID       0199a3c4-7b1e-7c00-8000-6f9d2f3f1a20
+    NAME     the key of the nightly build of the web
+             shop
     OWNER    user:u_42
     STATE    suspended
     EXPIRES  2030-04-01
     ");
-    for (outcome, columns) in [(usual, 100), (narrow, 44)] {
+    for (outcome, columns) in [(usual, 100), (narrow, 50)] {
         assert!(
             outcome.stdout.lines().all(|line| line.chars().count() <= columns),
             "{outcome}"

@@ -14,5 +14,6 @@ mod native_api;
 mod owners;
 mod refusals;
 mod relay;
+mod seals;
 mod verify;
 mod wire;

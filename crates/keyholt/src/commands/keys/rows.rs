@@ -127,7 +127,7 @@ fn read_json(text: &str) -> Result<Vec<Row>, String> {
         let place = Place::Entry(index + 1);
         match serde_json::from_value(key) {
             Ok(key) => Ok(Row { place, key }),
-            Err(error) => Err(format!("{place}: {error}")),
+            Err(error) => Err(format!("{place}: {}", json_fault(&error))),
         }
     };
     keys.into_iter().enumerate().map(row).collect()
@@ -135,6 +135,13 @@ fn read_json(text: &str) -> Result<Vec<Row>, String> {
 
 fn place_of(error: &serde_json::Error) -> String {
     format!("line {}, column {}", error.line(), error.column())
+}
+
+/// The message without the line and column that the parser adds: the place in the file is told before it.
+fn json_fault(error: &serde_json::Error) -> String {
+    let says = error.to_string();
+    says.rsplit_once(" at line ")
+        .map_or(says.clone(), |(says, _)| says.to_owned())
 }
 
 fn read_jsonl(text: &str, faults: &mut Vec<String>) -> Vec<Row> {
@@ -146,7 +153,7 @@ fn read_jsonl(text: &str, faults: &mut Vec<String>) -> Vec<Row> {
         let place = Place::Line(number);
         match serde_json::from_str(line) {
             Ok(key) => rows.push(Row { place, key }),
-            Err(error) => faults.push(format!("{place}: {error}")),
+            Err(error) => faults.push(format!("{place}: {}", json_fault(&error))),
         }
     }
     rows
