@@ -13,15 +13,16 @@ pub struct Interned<T> {
     numbers: Mutex<HashMap<Box<str>, u32>>,
 }
 
-impl<T> Interned<T> {
-    /// No values yet.
-    pub fn new() -> Self {
+impl<T> Default for Interned<T> {
+    fn default() -> Self {
         Self {
             values: Table::new(),
             numbers: Mutex::default(),
         }
     }
+}
 
+impl<T> Interned<T> {
     /// The number of the value with this text; `read` makes the value where it is new.
     pub fn number<E: From<Full>>(&self, text: &str, read: impl FnOnce(&str) -> Result<T, E>) -> Result<u32, E> {
         let mut numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);

@@ -38,6 +38,10 @@ fn child(test: &str, database: &Path) -> Command {
     command
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how a test tells its child process which database to write"
+)]
 fn as_child() -> Option<std::path::PathBuf> {
     std::env::var_os(CHILD).map(Into::into)
 }
