@@ -4,6 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 TOOLS = PATH="$$(tools/need --bin):$$PATH"
 GENERATED := openapi docs/reference
+TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .PHONY: help
 help: ## list the targets
@@ -50,3 +51,13 @@ tour: ## walk the README's tour line by line; TOUR_DATABASE=postgres walks it th
 audit: ## known vulnerabilities of the dependencies; fetches the RustSec database
 	tools/need build deny
 	$(TOOLS) cargo deny --locked check advisories
+
+.PHONY: bench
+bench: ## measure speed and size, write docs/benchmarks.md; ROWS=verify-1m,list for some groups, QUICK=1 to try it
+	tools/need build postgresql python deb:strace
+	command -v npm >/dev/null || tools/need deb:nodejs deb:npm
+	python3 -c 'import ensurepip' 2>/dev/null || tools/need deb:python3-venv
+	cargo build --release --locked -p keyholt -p keyholt-bench
+	tools/with-postgres $(TARGET)/release/keyholt-bench run --programs $(TARGET)/release --home $(TARGET)/bench \
+		--json $(TARGET)/$(if $(QUICK),bench-quick,bench).json --page docs/benchmarks.md --peers bench/peers \
+		$(if $(ROWS),--rows $(ROWS)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(QUICK),--quick)

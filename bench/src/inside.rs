@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use keyholt_core::id::ProjectId;
@@ -11,6 +11,7 @@ use keyholt_core::scope::Wanted;
 use keyholt_core::verify::{Ask, Needed};
 use keyholt_server::keeper::{Background, Counting, Keeper, Question, Verifier};
 use keyholt_store::Sqlite;
+use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
 use crate::data::{ASKED, DataSet, Secrets, keeper_on};
@@ -150,7 +151,7 @@ impl Inside {
         Ok(())
     }
 
-    /// Nanoseconds for one call of each case: medians of rounds in alternation.
+    /// Nanoseconds of processor time for one call of each case: medians of rounds in alternation.
     pub fn time(&self, rounds: usize, calls: usize) -> anyhow::Result<Found> {
         self.check()?;
         let mut out = Vec::with_capacity(ANSWER_BYTES);
@@ -158,11 +159,11 @@ impl Inside {
         // One round more than is counted: the first one finds cold caches.
         for round in 0..=rounds {
             for (case, times) in &mut taken {
-                let began = Instant::now();
+                let began = processor_time();
                 for at in 0..calls {
                     self.ask(*case, round * calls + at, &mut out)?;
                 }
-                let each = began.elapsed().as_nanos() as f64 / calls as f64;
+                let each = (processor_time() - began) / calls as f64;
                 if round > 0 {
                     times.push(each);
                 }
@@ -195,6 +196,12 @@ impl Inside {
     pub fn buffer() -> Vec<u8> {
         Vec::with_capacity(ANSWER_BYTES)
     }
+}
+
+/// Processor time of this thread in nanoseconds: what others do on the machine must not count.
+fn processor_time() -> f64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time.tv_sec as f64 * 1e9 + time.tv_nsec as f64
 }
 
 /// Measures a data set in this process.

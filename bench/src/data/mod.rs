@@ -16,7 +16,9 @@ use keyholt_store::{DumpLine, Sqlite, Store};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-pub use house::{BULK_OWNER, House, OWNERS, PROJECT, RARE_OWNER, keeper_on, master_text, owner_handle, source, wish};
+pub use house::{
+    BULK_OWNER, House, OWNERS, PROJECT, RARE_OWNER, keeper_on, master, master_text, owner_handle, source, wish,
+};
 pub use population::{ASKED, Detail, Population, Sort, sort};
 pub use secrets::{Secrets, Seeded};
 
@@ -257,7 +259,7 @@ fn make_private(folder: &Path) -> anyhow::Result<()> {
 }
 
 /// Writes a file that only its owner can read.
-fn write_private(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let mut file = fs::OpenOptions::new()
         .write(true)
         .create(true)

@@ -130,7 +130,7 @@ impl Population {
         let sort = sort(number, self.count);
         let odd = sort == Sort::Odd;
         let mut random = Seeded::stream(!number);
-        let half = random.word() % 2 == 0 && self.detail == Detail::Listed;
+        let half = random.word().is_multiple_of(2) && self.detail == Detail::Listed;
         let made = self.before(30).plus(Span::millis(number));
         let secret = self.secrets.of(number);
         let pick = |many: usize, word: u64| usize::try_from(word % many as u64).unwrap_or(0);

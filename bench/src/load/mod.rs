@@ -12,7 +12,7 @@ mod script;
 
 pub use closed::{Closed, Round};
 pub use open::{Open, Punctual};
-pub use reply::Reply;
+pub use reply::{Progress, Reply};
 pub use script::{Expected, Outlook, Request, SLOT, Script, Words};
 
 use hdrhistogram::Histogram;

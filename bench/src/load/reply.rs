@@ -140,7 +140,7 @@ fn head(bytes: &[u8]) -> io::Result<Option<Head>> {
 mod tests {
     use super::*;
 
-    /// Gives its pieces one read at a time, then says that nothing is there.
+    /// Gives its pieces one after the other as far as there is room, then says that nothing is there.
     struct Pieces<'a>(Vec<&'a [u8]>);
 
     impl Read for Pieces<'_> {
@@ -148,11 +148,12 @@ mod tests {
             if self.0.is_empty() {
                 return Err(io::ErrorKind::WouldBlock.into());
             }
-            let piece = self.0.remove(0);
-            let (now, later) = piece.split_at(piece.len().min(buffer.len()));
+            let (now, later) = self.0[0].split_at(self.0[0].len().min(buffer.len()));
             buffer[..now.len()].copy_from_slice(now);
-            if !later.is_empty() {
-                self.0.insert(0, later);
+            if later.is_empty() {
+                self.0.remove(0);
+            } else {
+                self.0[0] = later;
             }
             Ok(now.len())
         }
