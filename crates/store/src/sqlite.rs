@@ -81,14 +81,23 @@ impl Sqlite {
     }
 
     /// Ends the threads, and with the last of them the lock on the file.
+    ///
+    /// The writer goes last: of connections that close at the same moment each would leave it to the others to copy the
+    /// log into the database, and the log would stay.
     fn end(&self) {
-        self.writer.close();
+        let mut writer = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        let readers = writer.split_off(writer.len().min(1));
         self.readers.close();
-        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
-        for thread in threads {
-            if thread.join().is_err() {
-                tracing::error!("a thread of the SQLite store had panicked");
-            }
+        join(readers);
+        self.writer.close();
+        join(writer);
+    }
+}
+
+fn join(threads: Vec<JoinHandle<()>>) {
+    for thread in threads {
+        if thread.join().is_err() {
+            tracing::error!("a thread of the SQLite store had panicked");
         }
     }
 }
