@@ -275,6 +275,8 @@ pub struct UsageDelta {
     pub outcome: UseOutcome,
     /// How often.
     pub count: u64,
+    /// When the first of them was.
+    pub first_at: Moment,
     /// When the last of them was.
     pub at: Moment,
     /// From where the last of them came, if that is known.

@@ -272,12 +272,12 @@ impl State {
         *self.hours.entry((delta.key, delta.hour, delta.outcome)).or_default() += delta.count;
         if delta.outcome.is_granted() {
             let this = LastUse {
-                first_at: delta.at,
+                first_at: delta.first_at,
                 last_at: delta.at,
                 address: delta.address,
             };
             let last = self.last_uses.entry(delta.key).or_insert(this);
-            last.first_at = last.first_at.min(delta.at);
+            last.first_at = last.first_at.min(delta.first_at);
             if delta.at >= last.last_at {
                 last.last_at = delta.at;
                 last.address = delta.address;

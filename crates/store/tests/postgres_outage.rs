@@ -209,6 +209,7 @@ async fn a_server_that_says_nothing_is_not_waited_for() {
         hour: 1,
         outcome: keyholt_store::UseOutcome::Granted,
         count: 1,
+        first_at: support::world::NOW,
         at: support::world::NOW,
         address: None,
     };

@@ -175,3 +175,41 @@ pub fn noun_of(owner: Owner) -> Noun {
         Owner::Service(_) => Noun::Service,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use keyholt_core::commit::Revision;
+    use keyholt_core::id::{SYSTEM, ServiceId};
+    use keyholt_core::owner::{Service, Standing};
+    use keyholt_core::text::{Description, Metadata, Slug};
+    use keyholt_core::time::Moment;
+
+    use super::*;
+
+    fn service(id: u128, name: &str, revision: u32) -> Arc<Record> {
+        Arc::new(Record::Service(Service {
+            id: ServiceId::from_uuid(Uuid::from_u128(id)),
+            project: SYSTEM,
+            name: Slug::new(name).unwrap(),
+            description: Description::new("").unwrap(),
+            roles: BTreeSet::new(),
+            standing: Standing::Good,
+            metadata: Metadata::default(),
+            created_at: Moment::from_ms(0),
+            revision: Revision::from_number(revision),
+        }))
+    }
+
+    #[test]
+    fn a_handle_belongs_to_its_newest_bearer_in_whatever_order_changes_come() {
+        let mut directory = Directory::default();
+        directory.put(service(1, "ci", 1));
+        // The first one gave its name up before the second one took it; here that comes after.
+        directory.put(service(2, "ci", 1));
+        directory.put(service(1, "old-ci", 2));
+        let bearer = |name| directory.id_of(Noun::Service, SYSTEM, name);
+        assert_eq!(bearer("ci"), Some(Uuid::from_u128(2)));
+        assert_eq!(bearer("old-ci"), Some(Uuid::from_u128(1)));
+        assert_eq!(directory.count(Noun::Service, SYSTEM), 2);
+    }
+}

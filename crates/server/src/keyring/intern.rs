@@ -23,15 +23,22 @@ impl<T> Default for Interned<T> {
 }
 
 impl<T> Interned<T> {
-    /// The number of the value with this text; `read` makes the value where it is new.
-    pub fn number<E: From<Full>>(&self, text: &str, read: impl FnOnce(&str) -> Result<T, E>) -> Result<u32, E> {
+    /// The number of the value with this text; `read` makes the value where it is new. A text that cannot be read has
+    /// no number, however often it comes.
+    pub fn number(&self, text: &str, read: impl FnOnce(&str) -> Option<T>) -> Result<Option<u32>, Full> {
         let mut numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(number) = numbers.get(text) {
-            return Ok(*number);
+            return Ok(Some(*number));
         }
-        let number = self.values.push(read(text)?)?;
+        let Some(value) = read(text) else { return Ok(None) };
+        let number = self.values.push(value)?;
         numbers.insert(text.into(), number);
-        Ok(number)
+        Ok(Some(number))
+    }
+
+    /// The number of a value that no text names.
+    pub fn unnamed(&self, value: T) -> Result<u32, Full> {
+        self.values.push(value)
     }
 
     /// The value with this number.

@@ -2,14 +2,16 @@
 //!
 //! One writer at a time changes it, after the commit and before the reply; readers take no lock that a writer can hold.
 
+mod writer;
+
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use arc_swap::ArcSwap;
 use keyholt_core::audit::Noun;
 use keyholt_core::commit::Record;
-use keyholt_core::id::{KeyId, ProjectId, SYSTEM};
-use keyholt_core::key::{Bounds, KeyRow, Kind};
+use keyholt_core::id::{KeyId, ProjectId};
+use keyholt_core::key::{Bounds, Kind};
 use keyholt_core::owner::{Owner, Standing};
 use keyholt_core::project::Project;
 use keyholt_core::scope::{Access, ScopeSet};
@@ -22,7 +24,8 @@ use super::directory::Directory;
 use super::intern::Interned;
 use super::lines::{KeyHash, Lines};
 use super::rows::{Row, Rows};
-use super::table::{Full, Table};
+use super::table::Table;
+use writer::WriterState;
 
 /// All live keys, and what they hang on.
 pub struct Keyring {
@@ -37,17 +40,6 @@ pub struct Keyring {
     writer: Mutex<WriterState>,
     /// Odd while a change is being applied; a reader that found nothing meanwhile looks again.
     changes: AtomicU64,
-}
-
-/// What the one writer keeps for itself.
-#[derive(Default)]
-struct WriterState {
-    owner_numbers: std::collections::HashMap<Owner, u32>,
-    projects: std::collections::HashMap<ProjectId, Arc<ArcSwap<ProjectEntry>>>,
-    /// Main row → row of the secret that its rotation retires.
-    retiring: std::collections::HashMap<u32, u32>,
-    /// The keys of Keyholt's own project: few, and the last one must not go.
-    system_keys: std::collections::BTreeSet<KeyId>,
 }
 
 /// What judging needs to know of an owner.
@@ -307,246 +299,6 @@ impl Keyring {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
-
-    /// Applies what a commit wrote. Versions older than what is known already are passed over.
-    pub fn put(&self, record: &Record) -> Result<(), Full> {
-        match record {
-            Record::Key(key) => {
-                let at_rest = key.at_rest();
-                self.put_key(&key.row(&at_rest), Integrity::Sealed)
-            }
-            record => self.put_record(Arc::new(record.clone())),
-        }
-    }
-
-    /// Takes in the part of a key that judges.
-    pub fn put_key(&self, key: &KeyRow<'_>, integrity: Integrity) -> Result<(), Full> {
-        let mut state = self.begin();
-        let state = &mut *state;
-        let known = self.number_of(key.id);
-        if let Some(old) = known.and_then(|number| self.rows.read(number))
-            && old.revision >= key.revision.number()
-        {
-            return Ok(());
-        }
-        if key.project == SYSTEM {
-            state.system_keys.insert(key.id);
-        }
-        let owner = self.owner_number(state, key.owner, key.project)?;
-        let mut integrity = integrity;
-        let access = self.accesses.number(key.access, |text| {
-            read(text, &mut integrity, Access::Only(ScopeSet::default()))
-        })?;
-        let bounds = self
-            .bounds
-            .number(key.bounds, |text| read(text, &mut integrity, Bounds::default()))?;
-        let kind = match key.kind {
-            Kind::Standard => 0,
-            Kind::Static => 1,
-            Kind::Publishable => 2,
-        };
-        let stopped = match key.state {
-            "active" => 0,
-            "suspended" => SUSPENDED,
-            _ => REVOKED,
-        };
-        let tampered = if integrity == Integrity::Broken { TAMPERED } else { 0 };
-        let row = Row {
-            digest: halves(&key.current),
-            key: key.id.uuid().as_u128(),
-            owner,
-            access,
-            bounds,
-            flags: kind | stopped | tampered,
-            expires: key.expires_at.unwrap_or(i64::MAX),
-            revision: key.revision.number(),
-        };
-        let retired = known.and_then(|number| state.retiring.remove(&number));
-        let number = match known {
-            None => {
-                let number = self.rows.writer().allocate(&row)?;
-                self.by_key_writer().insert(self.key_hash.of(row.key), number);
-                self.by_digest_writer().insert(hash_of(row.digest), number);
-                number
-            }
-            Some(number) => number,
-        };
-        if let (Some(retiring), Some(until)) = (&key.retiring, key.retiring_until) {
-            // The old secret's own row comes first: at no moment is a secret in its grace not found.
-            let alias = Row {
-                digest: halves(retiring),
-                owner: number,
-                flags: RETIRING,
-                expires: until,
-                ..row
-            };
-            let alias_number = self.rows.writer().allocate(&alias)?;
-            self.by_digest_writer().insert(hash_of(alias.digest), alias_number);
-            state.retiring.insert(number, alias_number);
-        }
-        if known.is_some() {
-            let old = self.rows.read(number);
-            self.rows.writer().write(number, &row);
-            if let Some(old) = old.filter(|old| old.digest != row.digest) {
-                self.by_digest_writer().insert(hash_of(row.digest), number);
-                self.by_digest_writer().remove(hash_of(old.digest), number);
-            }
-        }
-        if let Some(retired) = retired {
-            self.drop_row(retired);
-        }
-        Ok(())
-    }
-
-    /// Forgets a key.
-    pub fn remove_key(&self, key: KeyId) {
-        let mut state = self.begin();
-        state.system_keys.remove(&key);
-        if let Some(number) = self.number_of(key) {
-            if let Some(alias) = state.retiring.remove(&number) {
-                self.drop_row(alias);
-            }
-            self.by_key_writer()
-                .remove(self.key_hash.of(key.uuid().as_u128()), number);
-            self.drop_row(number);
-        }
-    }
-
-    fn drop_row(&self, number: u32) {
-        if let Some(row) = self.rows.read(number) {
-            self.by_digest_writer().remove(hash_of(row.digest), number);
-            self.rows.writer().free(number);
-        }
-    }
-
-    fn number_of(&self, key: KeyId) -> Option<u32> {
-        let id = key.uuid().as_u128();
-        self.by_key.now().lookup(self.key_hash.of(id), |number| {
-            self.rows
-                .read(number)
-                .filter(|row| row.key == id && row.flags & RETIRING == 0)
-                .map(|_| number)
-        })
-    }
-
-    fn by_digest_writer(&self) -> super::lines::LinesWriter<'_, impl Fn(u32) -> Option<u64>> {
-        self.by_digest
-            .writer(|number| self.rows.read(number).map(|row| hash_of(row.digest)))
-    }
-
-    fn by_key_writer(&self) -> super::lines::LinesWriter<'_, impl Fn(u32) -> Option<u64>> {
-        self.by_key
-            .writer(|number| self.rows.read(number).map(|row| self.key_hash.of(row.key)))
-    }
-
-    fn put_record(&self, record: Arc<Record>) -> Result<(), Full> {
-        let mut state = self.begin();
-        {
-            let mut directory = self.directory.write().unwrap_or_else(PoisonError::into_inner);
-            let known = directory
-                .record(record.noun(), record.id())
-                .map(|known| known.revision());
-            if known.is_some_and(|known| known >= record.revision()) {
-                return Ok(());
-            }
-            directory.put(Arc::clone(&record));
-        }
-        self.refresh(&mut state, &record)
-    }
-
-    /// Forgets a record other than a key. What hangs on it stops.
-    pub fn remove_record(&self, noun: Noun, id: Uuid) -> Result<(), Full> {
-        let mut state = self.begin();
-        let removed = self
-            .directory
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(noun, id);
-        match removed {
-            Some(record) => self.refresh(&mut state, &record),
-            None => Ok(()),
-        }
-    }
-
-    /// Brings what judging reads in line with the directory, as far as this record matters to it.
-    fn refresh(&self, state: &mut WriterState, record: &Record) -> Result<(), Full> {
-        let directory = self.directory();
-        match record {
-            Record::Project(project) => {
-                let entry = match directory.record(Noun::Project, project.id.uuid()) {
-                    Some(_) => ProjectEntry {
-                        id: project.id,
-                        standing: project.standing,
-                        presence: Presence::Here,
-                    },
-                    None => ProjectEntry {
-                        id: project.id,
-                        standing: project.standing,
-                        presence: Presence::Missing,
-                    },
-                };
-                project_cell(state, project.id).store(Arc::new(entry));
-            }
-            Record::Role(role) => {
-                let holders: Vec<Owner> = directory.holders(role.id).collect();
-                for owner in holders {
-                    self.refresh_owner(state, &directory, owner, role.project)?;
-                }
-            }
-            Record::User(_) | Record::Team(_) | Record::Service(_) => {
-                if let Some(owner) = record.owner() {
-                    self.refresh_owner(state, &directory, owner, record.project())?;
-                }
-            }
-            Record::Setup(_) | Record::Key(_) => {}
-        }
-        Ok(())
-    }
-
-    fn refresh_owner(
-        &self,
-        state: &mut WriterState,
-        directory: &Directory,
-        owner: Owner,
-        project: ProjectId,
-    ) -> Result<(), Full> {
-        let number = self.owner_number(state, owner, project)?;
-        let cell = project_cell(state, project);
-        let entry = match directory.owner(owner) {
-            None => missing(owner, cell),
-            Some(record) => OwnerEntry {
-                owner,
-                handle: record.handle().unwrap_or_default().into(),
-                permissions: Arc::new(directory.permissions(record)),
-                standing: standing_of(record),
-                presence: Presence::Here,
-                project: cell,
-            },
-        };
-        if let Some(place) = self.owners.get(number) {
-            place.store(Arc::new(entry));
-        }
-        Ok(())
-    }
-
-    fn owner_number(&self, state: &mut WriterState, owner: Owner, project: ProjectId) -> Result<u32, Full> {
-        if let Some(number) = state.owner_numbers.get(&owner) {
-            return Ok(*number);
-        }
-        let cell = project_cell(state, project);
-        let number = self.owners.push(ArcSwap::from_pointee(missing(owner, cell)))?;
-        state.owner_numbers.insert(owner, number);
-        Ok(number)
-    }
-
-    fn begin(&self) -> Applying<'_> {
-        let state = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        self.changes.fetch_add(1, Ordering::AcqRel);
-        Applying {
-            state,
-            changes: &self.changes,
-        }
-    }
 }
 
 /// Whether a row is as Keyholt wrote it.
@@ -558,35 +310,6 @@ pub enum Integrity {
     Broken,
 }
 
-fn read<T: serde::de::DeserializeOwned>(text: &str, integrity: &mut Integrity, instead: T) -> Result<Arc<T>, Full> {
-    Ok(Arc::new(serde_json::from_str(text).unwrap_or_else(|_| {
-        *integrity = Integrity::Broken;
-        instead
-    })))
-}
-
-fn missing(owner: Owner, project: Arc<ArcSwap<ProjectEntry>>) -> OwnerEntry {
-    OwnerEntry {
-        owner,
-        handle: Box::default(),
-        permissions: Arc::default(),
-        standing: Standing::Good,
-        presence: Presence::Missing,
-        project,
-    }
-}
-
-fn project_cell(state: &mut WriterState, id: ProjectId) -> Arc<ArcSwap<ProjectEntry>> {
-    let missing = || {
-        Arc::new(ArcSwap::from_pointee(ProjectEntry {
-            id,
-            standing: Standing::Good,
-            presence: Presence::Missing,
-        }))
-    };
-    Arc::clone(state.projects.entry(id).or_insert_with(missing))
-}
-
 /// Whether what hangs on a record works, as far as the record says.
 pub fn standing_of(record: &Record) -> Standing {
     match record {
@@ -595,31 +318,5 @@ pub fn standing_of(record: &Record) -> Standing {
         Record::Service(service) => service.standing,
         Record::Project(project) => project.standing,
         Record::Setup(_) | Record::Role(_) | Record::Key(_) => Standing::Good,
-    }
-}
-
-/// The writer's turn; its end tells readers that the change is whole.
-struct Applying<'a> {
-    state: MutexGuard<'a, WriterState>,
-    changes: &'a AtomicU64,
-}
-
-impl std::ops::Deref for Applying<'_> {
-    type Target = WriterState;
-
-    fn deref(&self) -> &WriterState {
-        &self.state
-    }
-}
-
-impl std::ops::DerefMut for Applying<'_> {
-    fn deref_mut(&mut self) -> &mut WriterState {
-        &mut self.state
-    }
-}
-
-impl Drop for Applying<'_> {
-    fn drop(&mut self) {
-        self.changes.fetch_add(1, Ordering::AcqRel);
     }
 }

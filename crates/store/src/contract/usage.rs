@@ -19,6 +19,7 @@ pub(super) fn uses(key: KeyId, outcome: UseOutcome, count: u64, at: Moment, addr
         hour: at.hour(),
         outcome,
         count,
+        first_at: at,
         at,
         address,
     }
@@ -106,11 +107,14 @@ pub async fn the_last_use_is_the_latest_granted_one(store: &dyn Store) {
     ];
     store.note_usage(&noted).await.expect("usage is noted");
     store
-        .note_usage(&[uses(one.id, granted, 1, at(30), address(3))])
+        .note_usage(&[UsageDelta {
+            first_at: at(20),
+            ..uses(one.id, granted, 3, at(30), address(3))
+        }])
         .await
         .expect("usage is noted");
     let last = LastUse {
-        first_at: at(30),
+        first_at: at(20),
         last_at: at(70),
         address: address(7),
     };

@@ -102,11 +102,11 @@ impl Sums {
                 continue;
             }
             let use_ = last.entry(delta.key).or_insert(LastUse {
-                first_at: delta.at,
+                first_at: delta.first_at,
                 last_at: delta.at,
                 address: delta.address,
             });
-            use_.first_at = use_.first_at.min(delta.at);
+            use_.first_at = use_.first_at.min(delta.first_at);
             if delta.at >= use_.last_at {
                 use_.last_at = delta.at;
                 use_.address = delta.address;

@@ -19,7 +19,7 @@ pub(super) fn note(connection: &mut Connection, usage: &[UsageDelta]) -> Result<
              ON CONFLICT (hour, number, outcome) DO UPDATE SET count = count + ?4",
         )?;
         let mut last = transaction.prepare_cached(
-            "UPDATE activity SET active_at = max(active_at, ?2), first_at = min(coalesce(first_at, ?2), ?2), \
+            "UPDATE activity SET active_at = max(active_at, ?2), first_at = min(coalesce(first_at, ?4), ?4), \
              address = CASE WHEN last_at > ?2 THEN address ELSE ?3 END, last_at = max(coalesce(last_at, ?2), ?2) \
              WHERE number = ?1",
         )?;
@@ -40,7 +40,8 @@ pub(super) fn note(connection: &mut Connection, usage: &[UsageDelta]) -> Result<
                 last.execute(params![
                     key,
                     delta.at.ms(),
-                    delta.address.map(|address| address.to_string())
+                    delta.address.map(|address| address.to_string()),
+                    delta.first_at.ms()
                 ])?;
             }
         }

@@ -1,0 +1,345 @@
+//! The keyring's one writer: applies what was committed, in an order that no reader can stumble over.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwap;
+use keyholt_core::audit::Noun;
+use keyholt_core::commit::Record;
+use keyholt_core::id::{KeyId, ProjectId, SYSTEM};
+use keyholt_core::key::{Bounds, KeyRow, Kind};
+use keyholt_core::owner::{Owner, Standing};
+use keyholt_core::scope::{Access, ScopeSet};
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+use super::{
+    Integrity, Keyring, OwnerEntry, Presence, ProjectEntry, RETIRING, REVOKED, SUSPENDED, TAMPERED, halves, hash_of,
+    standing_of,
+};
+use crate::keyring::directory::Directory;
+use crate::keyring::intern::Interned;
+use crate::keyring::lines::LinesWriter;
+use crate::keyring::rows::Row;
+use crate::keyring::table::Full;
+
+/// What the one writer keeps for itself.
+#[derive(Default)]
+pub(super) struct WriterState {
+    owner_numbers: HashMap<Owner, u32>,
+    projects: HashMap<ProjectId, Arc<ArcSwap<ProjectEntry>>>,
+    /// Main row → row of the secret that its rotation retires.
+    retiring: HashMap<u32, u32>,
+    /// The keys of Keyholt's own project: few, and the last one must not go.
+    pub(super) system_keys: BTreeSet<KeyId>,
+}
+
+impl Keyring {
+    /// Applies what a commit wrote. Versions older than what is known already are passed over.
+    pub fn put(&self, record: &Record) -> Result<(), Full> {
+        match record {
+            Record::Key(key) => {
+                let at_rest = key.at_rest();
+                self.put_key(&key.row(&at_rest), Integrity::Sealed)
+            }
+            record => self.put_record(Arc::new(record.clone())),
+        }
+    }
+
+    /// Takes in the part of a key that judges.
+    pub fn put_key(&self, key: &KeyRow<'_>, integrity: Integrity) -> Result<(), Full> {
+        let mut state = self.begin();
+        let state = &mut *state;
+        let known = self.number_of(key.id);
+        if let Some(old) = known.and_then(|number| self.rows.read(number))
+            && old.revision >= key.revision.number()
+        {
+            return Ok(());
+        }
+        if key.project == SYSTEM {
+            state.system_keys.insert(key.id);
+        }
+        let owner = self.owner_number(state, key.owner, key.project)?;
+        let mut integrity = integrity;
+        let access = number_of_text(
+            &self.accesses,
+            key.access,
+            Access::Only(ScopeSet::default()),
+            &mut integrity,
+        )?;
+        let bounds = number_of_text(&self.bounds, key.bounds, Bounds::default(), &mut integrity)?;
+        let kind = match key.kind {
+            Kind::Standard => 0,
+            Kind::Static => 1,
+            Kind::Publishable => 2,
+        };
+        let stopped = match key.state {
+            "active" => 0,
+            "suspended" => SUSPENDED,
+            _ => REVOKED,
+        };
+        let tampered = if integrity == Integrity::Broken { TAMPERED } else { 0 };
+        let row = Row {
+            digest: halves(&key.current),
+            key: key.id.uuid().as_u128(),
+            owner,
+            access,
+            bounds,
+            flags: kind | stopped | tampered,
+            expires: key.expires_at.unwrap_or(i64::MAX),
+            revision: key.revision.number(),
+        };
+        let retired = known.and_then(|number| state.retiring.remove(&number));
+        let number = match known {
+            None => {
+                let number = self.rows.writer().allocate(&row)?;
+                self.by_key_writer().insert(self.key_hash.of(row.key), number);
+                self.by_digest_writer().insert(hash_of(row.digest), number);
+                number
+            }
+            Some(number) => number,
+        };
+        if let (Some(retiring), Some(until)) = (&key.retiring, key.retiring_until) {
+            // The old secret's own row comes first: at no moment is a secret in its grace not found.
+            let alias = Row {
+                digest: halves(retiring),
+                owner: number,
+                flags: RETIRING,
+                expires: until,
+                ..row
+            };
+            let alias_number = self.rows.writer().allocate(&alias)?;
+            self.by_digest_writer().insert(hash_of(alias.digest), alias_number);
+            state.retiring.insert(number, alias_number);
+        }
+        if known.is_some() {
+            let old = self.rows.read(number);
+            self.rows.writer().write(number, &row);
+            if let Some(old) = old.filter(|old| old.digest != row.digest) {
+                self.by_digest_writer().insert(hash_of(row.digest), number);
+                self.by_digest_writer().remove(hash_of(old.digest), number);
+            }
+        }
+        if let Some(retired) = retired {
+            self.drop_row(retired);
+        }
+        Ok(())
+    }
+
+    /// Forgets a key.
+    pub fn remove_key(&self, key: KeyId) {
+        let mut state = self.begin();
+        state.system_keys.remove(&key);
+        if let Some(number) = self.number_of(key) {
+            if let Some(alias) = state.retiring.remove(&number) {
+                self.drop_row(alias);
+            }
+            self.by_key_writer()
+                .remove(self.key_hash.of(key.uuid().as_u128()), number);
+            self.drop_row(number);
+        }
+    }
+
+    fn drop_row(&self, number: u32) {
+        if let Some(row) = self.rows.read(number) {
+            self.by_digest_writer().remove(hash_of(row.digest), number);
+            self.rows.writer().free(number);
+        }
+    }
+
+    fn number_of(&self, key: KeyId) -> Option<u32> {
+        let id = key.uuid().as_u128();
+        self.by_key.now().lookup(self.key_hash.of(id), |number| {
+            self.rows
+                .read(number)
+                .filter(|row| row.key == id && row.flags & RETIRING == 0)
+                .map(|_| number)
+        })
+    }
+
+    fn by_digest_writer(&self) -> LinesWriter<'_, impl Fn(u32) -> Option<u64>> {
+        self.by_digest
+            .writer(|number| self.rows.read(number).map(|row| hash_of(row.digest)))
+    }
+
+    fn by_key_writer(&self) -> LinesWriter<'_, impl Fn(u32) -> Option<u64>> {
+        self.by_key
+            .writer(|number| self.rows.read(number).map(|row| self.key_hash.of(row.key)))
+    }
+
+    fn put_record(&self, record: Arc<Record>) -> Result<(), Full> {
+        let mut state = self.begin();
+        {
+            let mut directory = self.directory.write().unwrap_or_else(PoisonError::into_inner);
+            let known = directory
+                .record(record.noun(), record.id())
+                .map(|known| known.revision());
+            if known.is_some_and(|known| known >= record.revision()) {
+                return Ok(());
+            }
+            directory.put(Arc::clone(&record));
+        }
+        self.refresh(&mut state, &record)
+    }
+
+    /// Forgets a record other than a key. What hangs on it stops.
+    pub fn remove_record(&self, noun: Noun, id: Uuid) -> Result<(), Full> {
+        let mut state = self.begin();
+        let removed = self
+            .directory
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(noun, id);
+        match removed {
+            Some(record) => self.refresh(&mut state, &record),
+            None => Ok(()),
+        }
+    }
+
+    /// Brings what judging reads in line with the directory, as far as this record matters to it.
+    fn refresh(&self, state: &mut WriterState, record: &Record) -> Result<(), Full> {
+        let directory = self.directory();
+        match record {
+            Record::Project(project) => {
+                let entry = match directory.record(Noun::Project, project.id.uuid()) {
+                    Some(_) => ProjectEntry {
+                        id: project.id,
+                        standing: project.standing,
+                        presence: Presence::Here,
+                    },
+                    None => ProjectEntry {
+                        id: project.id,
+                        standing: project.standing,
+                        presence: Presence::Missing,
+                    },
+                };
+                project_cell(state, project.id).store(Arc::new(entry));
+            }
+            Record::Role(role) => {
+                let holders: Vec<Owner> = directory.holders(role.id).collect();
+                for owner in holders {
+                    self.refresh_owner(state, &directory, owner, role.project)?;
+                }
+            }
+            Record::User(_) | Record::Team(_) | Record::Service(_) => {
+                if let Some(owner) = record.owner() {
+                    self.refresh_owner(state, &directory, owner, record.project())?;
+                }
+            }
+            Record::Setup(_) | Record::Key(_) => {}
+        }
+        Ok(())
+    }
+
+    fn refresh_owner(
+        &self,
+        state: &mut WriterState,
+        directory: &Directory,
+        owner: Owner,
+        project: ProjectId,
+    ) -> Result<(), Full> {
+        let number = self.owner_number(state, owner, project)?;
+        let cell = project_cell(state, project);
+        let entry = match directory.owner(owner) {
+            None => missing(owner, cell),
+            Some(record) => OwnerEntry {
+                owner,
+                handle: record.handle().unwrap_or_default().into(),
+                permissions: Arc::new(directory.permissions(record)),
+                standing: standing_of(record),
+                presence: Presence::Here,
+                project: cell,
+            },
+        };
+        if let Some(place) = self.owners.get(number) {
+            place.store(Arc::new(entry));
+        }
+        Ok(())
+    }
+
+    fn owner_number(&self, state: &mut WriterState, owner: Owner, project: ProjectId) -> Result<u32, Full> {
+        if let Some(number) = state.owner_numbers.get(&owner) {
+            return Ok(*number);
+        }
+        let cell = project_cell(state, project);
+        let number = self.owners.push(ArcSwap::from_pointee(missing(owner, cell)))?;
+        state.owner_numbers.insert(owner, number);
+        Ok(number)
+    }
+
+    fn begin(&self) -> Applying<'_> {
+        let state = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        self.changes.fetch_add(1, Ordering::AcqRel);
+        Applying {
+            state,
+            changes: &self.changes,
+        }
+    }
+}
+
+/// The number of the value with this text, or of `instead` where the text cannot be read, which breaks the row.
+///
+/// SECURITY: a text that cannot be read is not remembered, or the next row that holds it would pass for a good one.
+fn number_of_text<T: DeserializeOwned>(
+    known: &Interned<Arc<T>>,
+    text: &str,
+    instead: T,
+    integrity: &mut Integrity,
+) -> Result<u32, Full> {
+    match known.number(text, |text| serde_json::from_str(text).ok().map(Arc::new))? {
+        Some(number) => Ok(number),
+        None => {
+            *integrity = Integrity::Broken;
+            known.unnamed(Arc::new(instead))
+        }
+    }
+}
+
+fn missing(owner: Owner, project: Arc<ArcSwap<ProjectEntry>>) -> OwnerEntry {
+    OwnerEntry {
+        owner,
+        handle: Box::default(),
+        permissions: Arc::default(),
+        standing: Standing::Good,
+        presence: Presence::Missing,
+        project,
+    }
+}
+
+fn project_cell(state: &mut WriterState, id: ProjectId) -> Arc<ArcSwap<ProjectEntry>> {
+    let missing = || {
+        Arc::new(ArcSwap::from_pointee(ProjectEntry {
+            id,
+            standing: Standing::Good,
+            presence: Presence::Missing,
+        }))
+    };
+    Arc::clone(state.projects.entry(id).or_insert_with(missing))
+}
+
+/// The writer's turn; its end tells readers that the change is whole.
+struct Applying<'a> {
+    state: MutexGuard<'a, WriterState>,
+    changes: &'a AtomicU64,
+}
+
+impl std::ops::Deref for Applying<'_> {
+    type Target = WriterState;
+
+    fn deref(&self) -> &WriterState {
+        &self.state
+    }
+}
+
+impl std::ops::DerefMut for Applying<'_> {
+    fn deref_mut(&mut self) -> &mut WriterState {
+        &mut self.state
+    }
+}
+
+impl Drop for Applying<'_> {
+    fn drop(&mut self) {
+        self.changes.fetch_add(1, Ordering::AcqRel);
+    }
+}

@@ -1,0 +1,66 @@
+//! Verifying asks nobody: no call to the store, however often.
+
+use keyholt_core::owner::Owner;
+use keyholt_core::rotate::Grace;
+use keyholt_core::time::Span;
+use keyholt_core::verify::{Ask, Verification};
+use keyholt_server::keeper::{Counting, Question};
+
+use crate::house::{House, Wishes, needed, source, wish};
+use crate::relay::Relay;
+
+const TIMES: usize = 10_000;
+
+#[tokio::test]
+async fn verifying_makes_no_store_call() {
+    // On a shared store neither: that the view is fresh is known without asking.
+    for line in [Relay::new().lone(), Relay::new().shared()] {
+        let house = House::open_on(line.clone()).await;
+        let alice = Owner::User(house.user("alice").await.id);
+        let old = house.issue(wish(alice, "key").scopes(&["orders:read"])).await;
+        let new = house.rotate(old.id(), Grace::For(Span::hours(1))).await;
+        let revoked = house.issue(wish(alice, "revoked").scopes(&[])).await;
+        house.revoke(revoked.id(), "x").await;
+        let verifier = house.verifier().await;
+        let admitted = house.keeper.verifier(&verifier.secret, None).unwrap();
+        let actor = house.actor(&verifier.secret);
+        let secrets = [
+            (new.secret.as_str(), "valid"),
+            (&old.secret, "valid"),
+            (&revoked.secret, "revoked"),
+            (&verifier.secret, "insufficient_scope"),
+            (&house.operator.secret, "unknown"),
+            ("acme-nonsense-nonsense", "unknown"),
+            ("nonsense", "malformed"),
+        ];
+        let before = line.calls();
+        for (credential, expected) in secrets.iter().cycle().take(TIMES) {
+            let question = Question {
+                credential,
+                ask: Ask {
+                    scopes: needed(&["orders:read"]),
+                    ..Ask::default()
+                },
+                counting: Counting::Counted,
+            };
+            assert_eq!(house.keeper.admit(&admitted), Ok(house.project()));
+            house.keeper.may_verify(&actor, house.project()).unwrap();
+            let told = house
+                .keeper
+                .verify(house.project(), &question, |answer| match &answer.verification {
+                    Verification::Granted(_) => "valid",
+                    Verification::Denied(denial) => denial.code().as_str(),
+                });
+            assert_eq!(told.unwrap(), *expected);
+            let recognised = house.keeper.authenticate(credential, source()).is_ok();
+            assert_eq!(
+                recognised,
+                ["valid", "insufficient_scope"].contains(expected) || *credential == house.operator.secret
+            );
+        }
+        assert_eq!(line.calls(), before);
+        // The counter does count.
+        house.key(new.id()).await;
+        assert!(line.calls() > before);
+    }
+}
