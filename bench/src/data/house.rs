@@ -1,6 +1,7 @@
 //! The house around the keys of a data set: an operator, a project with owners, and a gateway that may verify.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use keyholt_core::seal::MasterKey;
 use keyholt_core::secret::Prefix;
 use keyholt_core::text::{Description, ExternalId, Metadata, Name, RequestKey, Slug};
 use keyholt_server::clock::SystemClock;
-use keyholt_server::keeper::{FirstStart, Keeper, Parts, ProjectChange};
+use keyholt_server::keeper::{Allowance, FirstStart, Keeper, Parts, ProjectChange};
 use keyholt_store::{DumpLine, Memory, Store};
 
 use super::secrets::{PREFIX, Seeded};
@@ -82,6 +83,9 @@ pub async fn keeper_on(store: Arc<dyn Store>) -> anyhow::Result<Keeper> {
         clock: Arc::new(SystemClock::new()),
         entropy: Box::new(Seeded::stream(HOUSE_STREAM)),
         staleness_max: Duration::from_secs(2),
+        guesses: Allowance {
+            per_minute: NonZeroU32::MIN,
+        },
     };
     Ok(Keeper::open(parts).await?)
 }

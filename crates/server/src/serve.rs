@@ -21,7 +21,7 @@ use crate::config::{self, Config, Database, Exposed};
 use crate::entropy::SystemEntropy;
 use crate::front::{Front, Worker};
 use crate::http;
-use crate::keeper::{Background, FirstStart, Keeper, OpenError, Parts, Refusal};
+use crate::keeper::{Allowance, Background, FirstStart, Keeper, OpenError, Parts, Refusal};
 use crate::listen::{self, Drained, Handle, Transport};
 use crate::master::{self, MasterKeyError, Origin};
 use crate::tls::{Tls, TlsError};
@@ -114,6 +114,9 @@ pub async fn start(config: &Config) -> Result<(Running, FirstStart), StartError>
         clock: Arc::new(SystemClock::new()),
         entropy: Box::new(SystemEntropy),
         staleness_max: config.staleness_max,
+        guesses: Allowance {
+            per_minute: config.limits.guesses_per_minute,
+        },
     };
     let keeper = match Keeper::open(parts).await {
         Ok(keeper) => Arc::new(keeper),

@@ -7,7 +7,7 @@ mod value;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -139,6 +139,8 @@ pub struct Limits {
     pub write_timeout: Duration,
     /// How long a connection is kept with no request on it.
     pub idle_timeout: Duration,
+    /// Wrong credentials from one source in a minute.
+    pub guesses_per_minute: NonZeroU32,
 }
 
 /// The settings that hold, and for each what was said and where, for `keyholt config show`.
@@ -341,6 +343,7 @@ impl Texts<'_> {
                 body_timeout: time("limits.body_timeout")?,
                 write_timeout: time("limits.write_timeout")?,
                 idle_timeout: time("limits.idle_timeout")?,
+                guesses_per_minute: self.get("limits.guesses_per_minute")?.parse().ok()?,
             },
             staleness_max: time("staleness.max")?,
             usage_flush_every: time("usage.flush_every")?,

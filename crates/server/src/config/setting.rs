@@ -235,6 +235,15 @@ pub const SETTINGS: &[Setting] = &[
         "How long a connection is kept with no request on it.",
     ),
     open(
+        "limits.guesses_per_minute",
+        Rule::Count {
+            least: 1,
+            most: 1_000_000,
+        },
+        Fallback::Text("60"),
+        "Wrong credentials from one source (an IPv4 address, the /64 of an IPv6 address) that are answered 401; further ones are answered 429. Good ones are never held up.",
+    ),
+    open(
         "staleness.max",
         Rule::Duration {
             least: Duration::from_millis(100),

@@ -15,10 +15,10 @@ use keyholt_core::project::PolicyBreach;
 use keyholt_core::rotate::RotateError;
 
 use super::envelope::mark;
-use crate::keeper::{Refusal, Unauthenticated};
+use crate::keeper::{Refusal, Unauthenticated, Wait};
 
 /// How long to wait before asking again when this node cannot answer.
-const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("1");
+const RETRY_SECONDS: u64 = 1;
 
 /// Why a request is not answered as it was meant. The envelope writes it as a problem, with the request's id.
 #[derive(Clone, Debug)]
@@ -28,6 +28,7 @@ pub struct Fail {
     faults: Faults,
     count: Option<u64>,
     missing: Option<&'static str>,
+    retry_after: Option<u64>,
 }
 
 /// What handlers return.
@@ -42,6 +43,7 @@ impl Fail {
             faults: Faults::default(),
             count: None,
             missing: None,
+            retry_after: None,
         }
     }
 
@@ -77,6 +79,10 @@ impl Fail {
     pub fn problem(self, request_id: &str) -> Response {
         let challenge = self.challenge();
         let code = self.code;
+        let retry_after = self.retry_after.or(match code {
+            Code::CannotKnow | Code::StoreUnavailable | Code::OutcomeUnknown => Some(RETRY_SECONDS),
+            _ => None,
+        });
         let status = StatusCode::from_u16(code.entry().status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut problem = Problem::new(code, request_id).with_faults(self.faults);
         problem.detail = self.detail.unwrap_or(problem.detail);
@@ -88,11 +94,8 @@ impl Fail {
         if let Some(challenge) = challenge {
             headers.insert(WWW_AUTHENTICATE, challenge);
         }
-        if matches!(
-            code,
-            Code::CannotKnow | Code::StoreUnavailable | Code::OutcomeUnknown | Code::TooManyRequests
-        ) {
-            headers.insert(RETRY_AFTER, RETRY_SECONDS);
+        if let Some(seconds) = retry_after {
+            headers.insert(RETRY_AFTER, seconds.into());
         }
         mark(headers, request_id);
         response
@@ -146,11 +149,22 @@ impl From<Faults> for Fail {
 
 impl From<Unauthenticated> for Fail {
     fn from(error: Unauthenticated) -> Self {
-        Self::new(match error {
-            Unauthenticated::Invalid => Code::InvalidCredential,
-            Unauthenticated::AddressNotAllowed => Code::AddressNotAllowed,
-            Unauthenticated::CannotKnow => Code::CannotKnow,
-        })
+        match error {
+            Unauthenticated::Invalid => Self::new(Code::InvalidCredential),
+            Unauthenticated::AddressNotAllowed => Self::new(Code::AddressNotAllowed),
+            Unauthenticated::CannotKnow => Self::new(Code::CannotKnow),
+            Unauthenticated::TooMany(wait) => wait.into(),
+        }
+    }
+}
+
+impl From<Wait> for Fail {
+    fn from(wait: Wait) -> Self {
+        let detail = "too many wrong credentials came from this source; a good one is accepted at any time";
+        Self {
+            retry_after: Some(wait.seconds()),
+            ..Self::saying(Code::TooManyRequests, detail)
+        }
     }
 }
 
@@ -217,6 +231,7 @@ impl From<Refusal> for Fail {
                 EnrolError::Members => Code::InvalidMembers,
                 EnrolError::SystemProject => Code::SystemProject,
             },
+            Refusal::TooManyGuesses(wait) => return wait.into(),
             Refusal::Found(_) => Code::SetupTokenInvalid,
             Refusal::SetUpComplete => Code::SetupComplete,
             Refusal::RoleInUse => Code::RoleInUse,

@@ -5,6 +5,7 @@
 
 mod bulk;
 mod follow;
+mod guesses;
 mod keys;
 mod names;
 mod owners;
@@ -41,6 +42,7 @@ use tracing::Instrument;
 
 pub use bulk::{BULK_MAX, Import, ImportRefusal, Imported, Rehearsal};
 pub use follow::Background;
+pub use guesses::{Allowance, Guesser, Guesses, Wait};
 pub use keys::{Idempotency, KeyView, Validity};
 pub use owners::{MembershipChange, OwnerChange};
 pub use projects::ProjectChange;
@@ -69,6 +71,8 @@ pub struct Keeper {
     progress: Arc<Progress>,
     /// Whose turn it is to change Keyholt's own project.
     system_turn: tokio::sync::Mutex<()>,
+    /// Wrong credentials, by where they came from.
+    guesses: Guesses,
     alarms: AtomicU64,
 }
 
@@ -84,6 +88,8 @@ pub struct Parts {
     pub entropy: Box<dyn Entropy + Send>,
     /// A view older than this is not used, where other nodes may write.
     pub staleness_max: Duration,
+    /// How many wrong credentials one source may show.
+    pub guesses: Allowance,
 }
 
 /// Why a keeper cannot start.
@@ -111,20 +117,25 @@ impl Keeper {
             clock,
             mut entropy,
             staleness_max,
+            guesses,
         } = parts;
         if store.bind(master.check()).await? == Binding::Other {
             return Err(OpenError::WrongMasterKey);
         }
-        let mut random = [0u8; 16];
-        entropy.fill(&mut random);
-        let (low, high) = random.split_at(8);
-        let word = |bytes: &[u8]| bytes.try_into().map_or(0, u64::from_be_bytes);
+        let mut word = || {
+            let mut word = [0; 8];
+            entropy.fill(&mut word);
+            u64::from_be_bytes(word)
+        };
+        let spread = [word(), word()];
+        let places = [word(), word()];
         let keeper = Self {
-            keyring: Arc::new(Keyring::with_capacity(1024, [word(low), word(high)])),
+            keyring: Arc::new(Keyring::with_capacity(1024, spread)),
             pepper: master.pepper(),
             sealer: master.sealer(),
             progress: Arc::new(Progress::new(store.sharing(), staleness_max, elapsed_ms(&*clock))),
             system_turn: tokio::sync::Mutex::default(),
+            guesses: Guesses::new(guesses, places),
             store,
             clock,
             entropy: Mutex::new(entropy),
@@ -225,8 +236,21 @@ impl Keeper {
         if !self.is_fresh() {
             return Err(Unauthenticated::CannotKnow);
         }
-        let found = self.present(secret).ok_or(Unauthenticated::Invalid)?;
-        self.actor(&found, source)
+        let address = source.address;
+        let found = self.present(secret).ok_or(Unauthenticated::Invalid);
+        let recognised = found.and_then(|found| self.actor(&found, source));
+        match recognised {
+            // SECURITY: every invalid one counts alike, or a known key that stopped would be told from a guess.
+            Err(Unauthenticated::Invalid) => Err(self
+                .wrong(address)
+                .map_or_else(Into::into, |()| Unauthenticated::Invalid)),
+            other => other,
+        }
+    }
+
+    /// Counts a wrong credential.
+    fn wrong(&self, address: Option<std::net::IpAddr>) -> Result<(), Wait> {
+        self.guesses.failed(address.into(), self.clock.elapsed())
     }
 
     /// The key that answers to a text, if it is one.
@@ -469,6 +493,15 @@ pub enum Unauthenticated {
     /// This node's view of the keys is too old to be sure.
     #[error("this node cannot know now")]
     CannotKnow,
+    /// Not valid either, and one too many from the same source.
+    #[error("too many wrong credentials came from this source")]
+    TooMany(Wait),
+}
+
+impl From<Wait> for Unauthenticated {
+    fn from(wait: Wait) -> Self {
+        Self::TooMany(wait)
+    }
 }
 
 fn apply(keyring: &Keyring, arrivals: &mut Arrivals<'_>, change: &Change) {

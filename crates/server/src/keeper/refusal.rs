@@ -12,6 +12,8 @@ use keyholt_core::rotate::RotateError;
 use keyholt_core::text::TextError;
 use keyholt_store::{CommitError, StoreError};
 
+use super::guesses::Wait;
+
 /// Why not. Nothing here holds a secret or a value that the caller sent.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
@@ -48,6 +50,9 @@ pub enum Refusal {
     /// The set-up token is not valid.
     #[error(transparent)]
     Found(#[from] FoundError),
+    /// One wrong credential too many from the same source.
+    #[error("too many wrong credentials came from this source")]
+    TooManyGuesses(Wait),
     /// There was a set-up, and it is over.
     #[error("the set-up is complete")]
     SetUpComplete,
@@ -141,6 +146,7 @@ impl Refusal {
                 | Self::Store(_)
                 | Self::Uncertain(_)
                 | Self::KeyringFull
+                | Self::TooManyGuesses(_)
                 | Self::Busy(_)
                 | Self::Stale(_)
         )
@@ -200,6 +206,12 @@ macro_rules! transparent {
             }
         }
     )*};
+}
+
+impl From<Wait> for Refusal {
+    fn from(wait: Wait) -> Self {
+        Self::TooManyGuesses(wait)
+    }
 }
 
 transparent! {

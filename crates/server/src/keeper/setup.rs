@@ -3,11 +3,11 @@
 use keyholt_core::actor::Source;
 use keyholt_core::audit::Noun;
 use keyholt_core::commit::Record;
-use keyholt_core::found::{FirstOperator, found_keyholt, renew_setup, set_up, setup_token};
+use keyholt_core::found::{FirstOperator, FoundError, found_keyholt, renew_setup, set_up, setup_token};
 use keyholt_core::id::SYSTEM;
 use keyholt_core::issue::Issued;
 use keyholt_core::owner::User;
-use keyholt_core::secret::{Presented, Secret};
+use keyholt_core::secret::{Malformed, Presented, Secret};
 use keyholt_core::setup::Setup;
 use keyholt_core::text::TextError;
 use keyholt_store::CommitError;
@@ -69,20 +69,22 @@ impl Keeper {
     pub async fn set_up(&self, token: &str, who: FirstOperator, source: Source) -> Result<Operator, Refusal> {
         // Asked first: once it is over, an attempt costs nothing.
         let setup = self.setup().filter(Setup::is_open).ok_or(Refusal::SetUpComplete)?;
-        let presented = Presented::parse(token).map_err(|_| keyholt_core::found::FoundError::Token)?;
         let system = self.keyring.project(SYSTEM).ok_or(Refusal::NotFound(Noun::Project))?;
-        let (issued, commit) = self.mint(|now, entropy| {
-            set_up(
-                &setup,
-                presented.fingerprint(),
-                who,
-                &system,
-                &self.pepper,
-                source,
-                now,
-                entropy,
-            )
-        })?;
+        let address = source.address;
+        let made = match Presented::parse(token) {
+            Err(Malformed) => Err(FoundError::Token),
+            Ok(presented) => self.mint(|now, entropy| {
+                let token = presented.fingerprint();
+                set_up(&setup, token, who, &system, &self.pepper, source, now, entropy)
+            }),
+        };
+        let (issued, commit) = match made {
+            Ok(made) => made,
+            Err(error) => {
+                self.wrong(address)?;
+                return Err(error.into());
+            }
+        };
         let user = commit.changes().iter().find_map(|change| match change.record() {
             Record::User(user) => Some(user.clone()),
             _ => None,

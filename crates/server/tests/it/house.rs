@@ -1,5 +1,6 @@
 //! The house in which stories happen: a keeper on a memory store, on New Year's Day 2030, with a seeded random source.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,11 +21,16 @@ use keyholt_core::text::{Description, ExternalId, Metadata, Name, RequestKey, Sl
 use keyholt_core::time::Span;
 use keyholt_core::verify::{Ask, Needed};
 use keyholt_server::clock::FakeClock;
-use keyholt_server::keeper::{Counting, FirstStart, Keeper, Parts, Question, Refusal};
+use keyholt_server::keeper::{Allowance, Counting, FirstStart, Keeper, Parts, Question, Refusal};
 use keyholt_store::{EventQuery, Limit, Memory, Store};
 
 /// 2030-01-01T00:00:00Z.
 pub const NEW_YEAR: i64 = 1_893_456_000_000;
+
+/// How many wrong credentials one source may show in a minute: more than any story shows, but for those about that.
+pub const GUESSES: Allowance = Allowance {
+    per_minute: NonZeroU32::new(100).unwrap(),
+};
 
 /// Seeded randomness (splitmix64): every run of a story makes the same ids and secrets.
 pub struct Seeded(u64);
@@ -339,6 +345,7 @@ pub async fn keeper_on(store: Arc<dyn Store>, clock: Arc<FakeClock>, seed: u64) 
         clock,
         entropy: Box::new(seeded(seed)),
         staleness_max: Duration::from_secs(2),
+        guesses: GUESSES,
     };
     Arc::new(Keeper::open(parts).await.unwrap())
 }

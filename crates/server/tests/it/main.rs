@@ -8,6 +8,7 @@ mod coverage;
 mod credentials;
 mod first_run;
 mod follow;
+mod guesses;
 mod hammer;
 mod house;
 mod keys;
