@@ -43,7 +43,7 @@ generated: generate ## see that what is generated is fresh and that the contract
 	$(TOOLS) spectral lint --fail-severity warn --ruleset tools/spectral.yaml openapi/*
 
 .PHONY: tour
-tour: ## walk the README's tour line by line; TOUR_DATABASE=postgres walks it there
+tour: ## walk the README's tour and the how-to pages line by line; TOUR_DATABASE=postgres walks it there
 	tools/need build python curl jq
 	tools/tour
 
