@@ -68,7 +68,7 @@ catalogue! {
         "The request carries more than one credential; it is not guessed which one was meant.",
         "Send either `Authorization: Bearer …` or `X-API-Key: …`, once.";
     TokenInUrl = "token_in_url", 400, "Credential in the URL",
-        "The query names a credential. URLs are kept in logs, histories and referrers, so a key in one must be taken for leaked.",
+        "The URL holds a credential. URLs are kept in logs, histories and referrers, so a key in one must be taken for leaked; the audit trail says that it was.",
         "Send the key in the `Authorization` header, and rotate the one that was in the URL.";
     InvalidCursor = "invalid_cursor", 400, "Invalid cursor",
         "The cursor was not given out for this list with these filters.",

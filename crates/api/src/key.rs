@@ -476,4 +476,9 @@ pub struct Validity {
     /// `valid`, or the code of the denial.
     #[schema(examples("expired"))]
     pub code: String,
+    /// When one of its secrets was last seen in a URL or on a connection that nobody encrypts, since its last rotation. It
+    /// must be taken for leaked: rotate the key. Left out if that never happened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub exposed_at: Option<Moment>,
 }

@@ -24,6 +24,7 @@ pub mod time;
 
 pub mod amend;
 pub mod enrol;
+pub mod expose;
 pub mod found;
 pub mod issue;
 pub mod pause;

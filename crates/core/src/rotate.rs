@@ -10,6 +10,9 @@ use crate::secret::{Credentials, Fingerprint, Secret, Visibility};
 use crate::text::Cause;
 use crate::time::{Moment, Span};
 
+/// The action of the event.
+pub const ROTATED: &str = "key.rotate";
+
 /// What the caller wishes for.
 #[derive(Clone, Debug)]
 pub struct Turn {
@@ -122,7 +125,7 @@ pub fn rotate(
         }
     };
     rotated.about.hint = hint;
-    let commit = replace(permit, "key.rotate", key, &mut rotated, turn.cause, now);
+    let commit = replace(permit, ROTATED, key, &mut rotated, turn.cause, now);
     Ok((Rotated { key: rotated, secret }, commit))
 }
 

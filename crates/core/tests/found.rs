@@ -1,6 +1,6 @@
 //! Stories of the first start: an empty store, a set-up token, the first operator, the first project.
 
-use keyholt_core::actor::{Operate, Source, Subject};
+use keyholt_core::actor::{Operate, Subject};
 use keyholt_core::commit::{Change, Commit, Record, Revision};
 use keyholt_core::found::{
     Charter, FirstOperator, FoundError, SETUP_PREFIX, found, found_keyholt, renew_setup, set_up, setup_token,
@@ -14,17 +14,10 @@ use keyholt_core::role::STARTING_ROLES;
 use keyholt_core::scope::Access;
 use keyholt_core::secret::{Fingerprint, Prefix};
 use keyholt_core::setup::{SETUP_LIFETIME, Setup};
-use keyholt_core::text::{ExternalId, RequestKey, Slug};
+use keyholt_core::text::{ExternalId, Slug};
 use keyholt_core::time::{Expiry, Moment, Span};
 
-use crate::support::{NEW_YEAR, Seeded, World, name, scopes};
-
-fn source() -> Source {
-    Source {
-        address: None,
-        request: RequestKey::new("first-start").unwrap(),
-    }
-}
+use crate::support::{NEW_YEAR, Seeded, World, name, scopes, source};
 
 /// An installation that was started for the first time.
 struct Start {

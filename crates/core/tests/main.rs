@@ -5,6 +5,7 @@ mod support;
 mod amend;
 mod commits;
 mod enrol;
+mod expose;
 mod found;
 mod issue;
 mod pause;

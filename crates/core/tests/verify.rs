@@ -1,7 +1,7 @@
 //! The judge: the order of its rules is a security property, and each reason has a story that reaches it.
 
 mod asked;
-mod scene;
+pub mod scene;
 
 use keyholt_core::denial::{Denial, DenialCode};
 use keyholt_core::id::{KeyId, ProjectId};

@@ -8,14 +8,13 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited};
 use hyper::body::Body as _;
-use ipnet::IpNet;
 use keyholt_api::code::Code;
 use tower::ServiceExt;
 
-use crate::http::{Fail, client_address};
+use crate::http::{Encryption, Fail, Settings, came_in_the_clear, client_address};
 use crate::keeper::Keeper;
 use crate::listen::{Connection, Refusal, RequestBody, Service};
 use crate::swift::{self, Memo};
@@ -24,17 +23,17 @@ use crate::swift::{self, Memo};
 pub struct Worker {
     keeper: Arc<Keeper>,
     router: Router,
-    trusted_proxies: Arc<[IpNet]>,
+    settings: Arc<Settings>,
     ids: RequestIds,
 }
 
 impl Worker {
     /// A worker's share of the house. `start` tells this process's request ids from any other's.
-    pub fn new(keeper: Arc<Keeper>, router: Router, trusted_proxies: Arc<[IpNet]>, start: [u8; 8]) -> Self {
+    pub fn new(keeper: Arc<Keeper>, router: Router, settings: Arc<Settings>, start: [u8; 8]) -> Self {
         Self {
             keeper,
             router,
-            trusted_proxies,
+            settings,
             ids: RequestIds::new(start),
         }
     }
@@ -63,11 +62,24 @@ impl Front {
             Ok(body) => body,
             Err(body) => return self.routed(Request::from_parts(parts, body)).await,
         };
-        let address = client_address(self.connection.peer.ip(), &parts.headers, &self.worker.trusted_proxies);
+        let address = client_address(
+            self.connection.peer.ip(),
+            &parts.headers,
+            &self.worker.settings.trusted_proxies,
+        );
         match swift::answer(&self.worker.keeper, &self.memo, &parts.headers, Some(address), &body) {
             Some(answer) => swift::response(answer, self.worker.ids.next()).map(Either::Left),
             None => self.routed(Request::from_parts(parts, Body::from(body))).await,
         }
+    }
+
+    /// Whether a credential came over a connection that nobody encrypts, where encryption is promised.
+    fn is_misplaced(&self, headers: &HeaderMap) -> bool {
+        let Settings {
+            encryption,
+            trusted_proxies,
+        } = &*self.worker.settings;
+        *encryption == Encryption::Required && came_in_the_clear(self.connection.peer.ip(), headers, trusted_proxies)
     }
 
     async fn routed(&self, mut request: Request<Body>) -> Response<Either<Full<Bytes>, Body>> {
@@ -86,7 +98,7 @@ impl Service for Front {
             .size_hint()
             .exact()
             .is_some_and(|bytes| bytes <= swift::BODY_BYTES_MAX as u64);
-        if small && swift::is_swift(&request) {
+        if small && swift::is_swift(&request) && !self.is_misplaced(request.headers()) {
             return self.swift(request).await;
         }
         self.routed(request.map(Body::new)).await

@@ -143,8 +143,9 @@ pub async fn start(config: &Config) -> Result<(Running, FirstStart), StartError>
         None => format!("{}://{address}", if config.tls.is_some() { "https" } else { "http" }),
     };
     let processors = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let trusted: Arc<[_]> = config.trusted_proxies.clone().into();
-    let router = http::router(Arc::clone(&keeper), http::Settings::new(config));
+    let settings = http::Settings::new(config);
+    let router = http::router(Arc::clone(&keeper), settings.clone());
+    let settings = Arc::new(settings);
     let door = Arc::clone(&keeper);
     let workers = config.workers.on(processors);
     let handle = listen::listen(listener, &transport, workers, (&config.limits).into(), move |_| {
@@ -153,7 +154,7 @@ pub async fn start(config: &Config) -> Result<(Running, FirstStart), StartError>
         let worker = Rc::new(Worker::new(
             Arc::clone(&door),
             router.clone(),
-            Arc::clone(&trusted),
+            Arc::clone(&settings),
             start,
         ));
         move |connection| Front::new(Rc::clone(&worker), connection)

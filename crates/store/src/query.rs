@@ -18,6 +18,8 @@ impl Limit {
     pub const MOST: u16 = 1000;
     /// The page of a question that does not say.
     pub const DEFAULT: Self = Self(100);
+    /// One entry.
+    pub const ONE: Self = Self(1);
     /// The largest page there is.
     pub const LARGEST: Self = Self(Self::MOST);
 

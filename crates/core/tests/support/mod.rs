@@ -8,8 +8,9 @@ pub use entropy::Seeded;
 pub use wish::{Wishing, amendment, turn, wish};
 pub use world::{NEW_YEAR, World, effective};
 
+use keyholt_core::actor::Source;
 use keyholt_core::scope::{Access, Scope, ScopeSet, Wanted};
-use keyholt_core::text::{Cause, Name};
+use keyholt_core::text::{Cause, Name, RequestKey};
 
 /// These scopes.
 pub fn scopes(texts: &[&str]) -> ScopeSet {
@@ -39,4 +40,12 @@ pub fn name(text: &str) -> Name {
 /// A cause.
 pub fn cause(text: &str) -> Cause {
     Cause::new(text).unwrap()
+}
+
+/// Where the requests of the stories come from.
+pub fn source() -> Source {
+    Source {
+        address: None,
+        request: RequestKey::new("story").unwrap(),
+    }
 }

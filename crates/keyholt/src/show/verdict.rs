@@ -49,7 +49,14 @@ impl Shown for Verdict {
 
 impl Shown for Validity {
     fn card(&self) -> Card {
-        Card::default().line("verdict", verdict(self.valid, &self.code))
+        let card = Card::default().line("verdict", verdict(self.valid, &self.code));
+        match self.exposed_at {
+            None => card,
+            Some(at) => {
+                let text = format!("its secret was seen where others can read it, last at {at}; rotate it");
+                card.line("warning", Cell::toned(text, Tone::Wary))
+            }
+        }
     }
 }
 

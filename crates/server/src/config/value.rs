@@ -197,6 +197,14 @@ impl PublicUrl {
         clean.then(|| Self(text.trim_end_matches('/').to_owned()))
     }
 
+    /// Whether clients reach it over TLS.
+    #[must_use]
+    pub fn is_encrypted(&self) -> bool {
+        self.0
+            .get(..6)
+            .is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:"))
+    }
+
     /// The URL without a slash at the end, ready for a path to follow.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -32,19 +32,35 @@ pub fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> I
     nearest
 }
 
+/// Whether the client spoke plain HTTP to a proxy that is trusted to say so.
+///
+/// The leftmost word counts: it is about the client's own connection. A client that writes it itself deceives only itself.
+pub fn came_in_the_clear(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> bool {
+    let peer = peer.to_canonical();
+    if !trusted.iter().any(|network| network.contains(&peer)) {
+        return false;
+    }
+    let said = match entries(headers, FORWARDED.as_str()).next() {
+        Some(entry) => parameter(entry, "proto"),
+        None => entries(headers, "x-forwarded-proto").next(),
+    };
+    said.is_some_and(|scheme| scheme.eq_ignore_ascii_case("http"))
+}
+
 /// The `for` parameters of RFC 7239, if that header is there.
 fn forwarded(headers: &HeaderMap) -> Option<Vec<Option<IpAddr>>> {
     headers.contains_key(FORWARDED).then(|| {
         entries(headers, FORWARDED.as_str())
-            .map(|entry| {
-                entry
-                    .split(';')
-                    .filter_map(|pair| pair.split_once('='))
-                    .find(|(name, _)| name.trim().eq_ignore_ascii_case("for"))
-                    .and_then(|(_, node)| address_of(node.trim().trim_matches('"')))
-            })
+            .map(|entry| parameter(entry, "for").and_then(address_of))
             .collect()
     })
+}
+
+/// A parameter of one entry of a `Forwarded` header.
+fn parameter<'a>(entry: &'a str, wanted: &str) -> Option<&'a str> {
+    let mut pairs = entry.split(';').filter_map(|pair| pair.split_once('='));
+    let (_, value) = pairs.find(|(name, _)| name.trim().eq_ignore_ascii_case(wanted))?;
+    Some(value.trim().trim_matches('"'))
 }
 
 fn x_forwarded_for(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
@@ -89,6 +105,42 @@ mod tests {
     fn a_stranger_cannot_say_where_it_is() {
         assert_eq!(seen("192.0.2.9", &[("x-forwarded-for", "198.51.100.1")]), "192.0.2.9");
         assert_eq!(seen("192.0.2.9", &[("forwarded", "for=198.51.100.1")]), "192.0.2.9");
+    }
+
+    #[test]
+    fn only_a_trusted_proxy_says_that_the_client_spoke_plain_http() {
+        let trusted = PROXIES.map(|network| network.parse().unwrap());
+        let clear = |peer: &str, headers: &[(&'static str, &'static str)]| {
+            let mut map = HeaderMap::new();
+            for (name, value) in headers {
+                map.append(*name, value.parse().unwrap());
+            }
+            came_in_the_clear(peer.parse().unwrap(), &map, &trusted)
+        };
+        for (headers, expected) in [
+            (&[("x-forwarded-proto", "http")][..], true),
+            (&[("x-forwarded-proto", "HTTP")], true),
+            (&[("x-forwarded-proto", "https")], false),
+            (&[("x-forwarded-proto", "http, https")], true),
+            (&[("x-forwarded-proto", "https, http")], false),
+            (&[("forwarded", "for=192.0.2.1;proto=http")], true),
+            (
+                &[("forwarded", "for=192.0.2.1; Proto=\"http\", for=10.0.0.2;proto=https")],
+                true,
+            ),
+            (
+                &[
+                    ("forwarded", "for=192.0.2.1;proto=https"),
+                    ("x-forwarded-proto", "http"),
+                ],
+                false,
+            ),
+            (&[("forwarded", "for=192.0.2.1")], false),
+            (&[], false),
+        ] {
+            assert_eq!(clear("10.0.0.1", headers), expected, "{headers:?}");
+            assert!(!clear("192.0.2.9", headers), "{headers:?}");
+        }
     }
 
     #[test]

@@ -1,16 +1,22 @@
 //! The caller's credential: one, in a header, in one spelling.
 
-use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use http::{HeaderMap, Request, Uri};
 use keyholt_api::code::Code;
+use keyholt_core::expose::Exposure;
+use keyholt_core::secret::{Format, Presented};
+use zeroize::Zeroizing;
 
 use super::fail::Fail;
 use super::query::pairs;
+use super::setup;
 
 /// The header for clients that cannot set `Authorization`.
 pub const API_KEY_HEADER: &str = "x-api-key";
 /// Query parameters in which people put credentials, compared without regard to case.
 const URL_NAMES: [&str; 3] = ["api_key", "access_token", "token"];
+/// Most credentials in one URL that are looked at.
+const MISPLACED_MAX: usize = 8;
 
 /// The secret that the caller shows.
 ///
@@ -55,14 +61,50 @@ pub fn presented(headers: &HeaderMap) -> Result<&str, Fail> {
     Ok(secret)
 }
 
-/// Refuses a credential in the URL, where it would be kept in logs, histories and referrers.
-pub fn none_in_query(query: &str) -> Result<(), Fail> {
+/// A credential that came in a way in which others can read it. The request is refused, whatever else it is.
+pub struct Misplaced {
+    /// What the caller is told.
+    pub code: Code,
+    /// In which way it came.
+    pub exposure: Exposure,
+    /// What was shown, as far as it can be somebody's secret.
+    pub secrets: Vec<Zeroizing<String>>,
+}
+
+/// What a request shows in its URL, where it would be kept in logs, histories and referrers: whatever a parameter calls a
+/// credential, and whatever has the form of one, wherever it stands.
+pub fn in_url(uri: &Uri) -> Option<Misplaced> {
     let named = |name: &str| URL_NAMES.iter().any(|known| name.eq_ignore_ascii_case(known));
-    if pairs(query).any(|(name, _)| named(&name)) {
-        Err(Fail::new(Code::TokenInUrl))
-    } else {
-        Ok(())
-    }
+    let is_ours = |text: &str| Presented::parse(text).is_ok_and(|presented| presented.format() == Format::Keyholt);
+    let in_path = uri.path().split('/').filter(|word| is_ours(word)).map(str::to_owned);
+    let in_query = pairs(uri.query().unwrap_or_default())
+        .filter(|(name, value)| named(name) || is_ours(value))
+        .map(|(_, value)| value);
+    let secrets: Vec<_> = in_path
+        .chain(in_query)
+        .take(MISPLACED_MAX)
+        .map(Zeroizing::new)
+        .collect();
+    (!secrets.is_empty()).then_some(Misplaced {
+        code: Code::TokenInUrl,
+        exposure: Exposure::Url,
+        secrets,
+    })
+}
+
+/// What a request shows that came over a connection which nobody encrypts.
+pub fn in_the_clear<B>(request: &Request<B>) -> Option<Misplaced> {
+    let secrets = match presented(request.headers()) {
+        Ok(secret) => vec![Zeroizing::new(secret.to_owned())],
+        // The token of the set-up is in the body.
+        Err(fail) if fail.code() == Code::CredentialRequired && request.uri().path() != setup::PATH => return None,
+        Err(_) => Vec::new(),
+    };
+    Some(Misplaced {
+        code: Code::TlsRequired,
+        exposure: Exposure::PlainHttp,
+        secrets,
+    })
 }
 
 #[cfg(test)]
@@ -108,11 +150,15 @@ mod tests {
 
     #[test]
     fn a_credential_in_the_url_is_noticed_however_it_is_encoded() {
+        let shows = |query: &str| {
+            let uri = format!("/v1/self?{query}").parse().expect("a URL");
+            in_url(&uri).is_some()
+        };
         for query in ["api_key=a", "x=1&access_token=", "TOKEN=b", "api%5Fkey=a", "a=1&token"] {
-            assert!(none_in_query(query).is_err(), "{query}");
+            assert!(shows(query), "{query}");
         }
         for query in ["", "tokens=1", "x=token", "tag=api_key"] {
-            assert!(none_in_query(query).is_ok(), "{query}");
+            assert!(!shows(query), "{query}");
         }
     }
 }

@@ -14,10 +14,10 @@ use keyholt_core::actor::Source;
 use keyholt_core::id::KeyId;
 use keyholt_core::text::RequestKey;
 
-use super::Door;
-use super::client_address::client_address;
-use super::credential;
+use super::client_address::{came_in_the_clear, client_address};
+use super::credential::{self, Misplaced};
 use super::fail::{Fail, carried};
+use super::{Door, Encryption};
 
 /// The header that carries a request's id, both ways.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -29,18 +29,21 @@ pub async fn envelope(State(door): State<Door>, mut request: Request, next: Next
         request: request_id(&door, request.headers()),
     };
     let id = source.request.clone();
-    let query = request.uri().query().unwrap_or_default().to_owned();
-    request.extensions_mut().insert(source);
-    let mut response = match credential::none_in_query(&query) {
-        Err(fail) => fail.into_response(),
-        // A panic is one request's misfortune and must not become the connection's.
-        Ok(()) => AssertUnwindSafe(next.run(request))
-            .catch_unwind()
-            .await
-            .unwrap_or_else(|_| {
-                tracing::error!(request = id.as_str(), "a handler panicked; it was answered with 500");
-                Fail::new(Code::Internal).into_response()
-            }),
+    let mut response = match misplaced(&door, &request) {
+        Some(Misplaced {
+            code,
+            exposure,
+            secrets,
+        }) => {
+            for secret in secrets {
+                door.keeper.expose(&secret, exposure, &source).await;
+            }
+            Fail::new(code).into_response()
+        }
+        None => {
+            request.extensions_mut().insert(source);
+            answered(request, next, &id).await
+        }
     };
     if let Some((fail, allow)) = carried(&mut response) {
         response = fail.problem(id.as_str());
@@ -50,6 +53,27 @@ pub async fn envelope(State(door): State<Door>, mut request: Request, next: Next
     }
     mark(response.headers_mut(), id.as_str());
     response
+}
+
+/// A panic is one request's misfortune and must not become the connection's.
+async fn answered(request: Request, next: Next, id: &RequestKey) -> Response {
+    AssertUnwindSafe(next.run(request))
+        .catch_unwind()
+        .await
+        .unwrap_or_else(|_| {
+            tracing::error!(request = id.as_str(), "a handler panicked; it was answered with 500");
+            Fail::new(Code::Internal).into_response()
+        })
+}
+
+/// A credential that came in a way in which others can read it.
+fn misplaced(door: &Door, request: &Request) -> Option<Misplaced> {
+    credential::in_url(request.uri()).or_else(|| {
+        let ConnectInfo(peer) = request.extensions().get::<ConnectInfo<SocketAddr>>()?;
+        let is_clear = door.encryption == Encryption::Required
+            && came_in_the_clear(peer.ip(), request.headers(), &door.trusted_proxies);
+        is_clear.then(|| credential::in_the_clear(request)).flatten()
+    })
 }
 
 /// What every answer carries: nobody keeps it, guesses its type, or is told whence its links were followed.

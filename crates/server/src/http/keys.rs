@@ -281,17 +281,16 @@ pub async fn revoke(
 
 /// Ask whether a key works now
 ///
-/// And if not why, in the words of verify; without its secret, and without counting a use.
+/// And if not why, in the words of verify; without its secret, and without counting a use. Tells too whether the secret was
+/// seen where others can read it.
 #[utoipa::path(get, path = "/v1/projects/{project}/keys/{key}/validity", operation_id = "key_validity", tag = "Keys",
     responses((status = 200, description = "Whether it works.", body = Validity)))]
 pub async fn validity(State(door): State<Door>, on: OnKey) -> Answer<Response> {
-    let code = match door.keeper.validity(&on.actor, on.project, on.key).await? {
-        keeper::Validity::Valid => VALID,
-        keeper::Validity::Invalid(code) => code.as_str(),
-    };
+    let keeper::Validity { denial, exposed_at } = door.keeper.validity(&on.actor, on.project, on.key).await?;
     Ok(json(&Validity {
-        valid: code == VALID,
-        code: code.to_owned(),
+        valid: denial.is_none(),
+        code: denial.map_or(VALID, |denial| denial.as_str()).to_owned(),
+        exposed_at,
     }))
 }
 

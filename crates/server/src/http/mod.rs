@@ -50,14 +50,14 @@ use keyholt_api::code::Code;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-pub use client_address::client_address;
+pub use client_address::{came_in_the_clear, client_address};
 pub use fail::Fail;
 pub use openapi::{document, document_json};
 pub use operations::{Needs, Operation, operations};
 pub use verify::{inadmissible, verdict};
 
 use self::parameters::Parameters;
-use crate::config::Config;
+use crate::config::{Config, PublicUrl};
 use crate::keeper::Keeper;
 
 /// What every handler needs.
@@ -65,6 +65,7 @@ use crate::keeper::Keeper;
 pub(crate) struct Door {
     keeper: Arc<Keeper>,
     trusted_proxies: Arc<[IpNet]>,
+    encryption: Encryption,
     openapi: Bytes,
     parameters: Arc<Parameters>,
 }
@@ -74,6 +75,18 @@ pub(crate) struct Door {
 pub struct Settings {
     /// The proxies that are believed about where requests come from.
     pub trusted_proxies: Vec<IpNet>,
+    /// Whether a credential may come in the clear.
+    pub encryption: Encryption,
+}
+
+/// Whether clients are promised an encrypted connection, so that a credential which came without one is taken for leaked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Encryption {
+    /// TLS is on, or the public address is an `https` one.
+    Required,
+    /// Nobody promised it.
+    #[default]
+    Optional,
 }
 
 impl Settings {
@@ -81,6 +94,19 @@ impl Settings {
     pub fn new(config: &Config) -> Self {
         Self {
             trusted_proxies: config.trusted_proxies.clone(),
+            encryption: Encryption::of(config),
+        }
+    }
+}
+
+impl Encryption {
+    /// What a configuration promises.
+    fn of(config: &Config) -> Self {
+        let is_public = config.public_url.as_ref().is_some_and(PublicUrl::is_encrypted);
+        if config.tls.is_some() || is_public {
+            Self::Required
+        } else {
+            Self::Optional
         }
     }
 }
@@ -93,6 +119,7 @@ pub fn router(keeper: Arc<Keeper>, settings: Settings) -> Router {
     let door = Door {
         keeper,
         trusted_proxies: settings.trusted_proxies.into(),
+        encryption: settings.encryption,
         openapi: document_json(&document).into(),
         parameters: Arc::new(Parameters::of(&document)),
     };

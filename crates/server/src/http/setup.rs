@@ -14,6 +14,9 @@ use super::keys::revealed;
 use super::place::From;
 use super::{Door, show};
 
+/// Where the set-up is; its body holds a credential.
+pub(super) const PATH: &str = "/v1/setup";
+
 /// Make the first operator
 ///
 /// With the one-time token that the server prints until somebody used it. Of many attempts one wins, and then this is over.

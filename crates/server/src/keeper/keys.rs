@@ -47,13 +47,13 @@ pub struct Idempotency {
     pub question: [u8; 32],
 }
 
-/// Whether a key works now, and if not why.
+/// Whether a key works now, and what speaks against it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Validity {
-    /// It does.
-    Valid,
-    /// It does not.
-    Invalid(DenialCode),
+pub struct Validity {
+    /// Why it does not work; `None` is that it does.
+    pub denial: Option<DenialCode>,
+    /// When its secret was last shown where others can read it, if it got no new one since.
+    pub exposed_at: Option<Moment>,
 }
 
 /// What a change to one key came to.
@@ -202,7 +202,10 @@ impl Keeper {
             .keyring
             .dossier(&found, |dossier, _| standing(dossier, now))
             .ok_or(Refusal::NotFound(Noun::Key))?;
-        Ok(denial.map_or(Validity::Valid, |denial| Validity::Invalid(denial.code())))
+        Ok(Validity {
+            denial: denial.map(|denial| denial.code()),
+            exposed_at: self.exposed_at(project, key.id).await?,
+        })
     }
 
     /// A key's usage in the hours from one instant to another.

@@ -4,6 +4,7 @@
 //! applied to the keyring, and only then answered.
 
 mod bulk;
+mod exposure;
 mod follow;
 mod guesses;
 mod keys;
@@ -73,6 +74,7 @@ pub struct Keeper {
     system_turn: tokio::sync::Mutex<()>,
     /// Wrong credentials, by where they came from.
     guesses: Guesses,
+    exposed: exposure::Marks,
     alarms: AtomicU64,
 }
 
@@ -127,19 +129,19 @@ impl Keeper {
             entropy.fill(&mut word);
             u64::from_be_bytes(word)
         };
-        let spread = [word(), word()];
-        let places = [word(), word()];
+        let random = [word(), word()];
         let keeper = Self {
-            keyring: Arc::new(Keyring::with_capacity(1024, spread)),
+            keyring: Arc::new(Keyring::with_capacity(1024, random)),
             pepper: master.pepper(),
             sealer: master.sealer(),
             progress: Arc::new(Progress::new(store.sharing(), staleness_max, elapsed_ms(&*clock))),
             system_turn: tokio::sync::Mutex::default(),
-            guesses: Guesses::new(guesses, places),
+            guesses: Guesses::new(guesses, random),
             store,
             clock,
             entropy: Mutex::new(entropy),
             usage: usage::UsageBook::new(),
+            exposed: exposure::Marks::default(),
             alarms: AtomicU64::new(0),
         };
         let before = elapsed_ms(&*keeper.clock);

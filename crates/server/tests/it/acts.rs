@@ -9,7 +9,7 @@ use keyholt_core::rotate::{Grace, Rotated, Turn};
 use keyholt_core::scope::ScopeSet;
 use keyholt_core::secret::{Fingerprint, Prefix, Secret, Visibility};
 use keyholt_core::text::Cause;
-use keyholt_server::keeper::{KeyView, ProjectChange, Refusal, RoleChange, Validity};
+use keyholt_server::keeper::{KeyView, ProjectChange, Refusal, RoleChange};
 use keyholt_store::KeyQuery;
 
 use crate::house::{Held, House, canary, seeded};
@@ -25,10 +25,8 @@ impl House {
 
     /// Why a key does not work, in the words of verify; `valid` if it does.
     pub async fn validity(&self, id: KeyId) -> &'static str {
-        match self.keeper.validity(&self.olga(), self.project(), id).await.unwrap() {
-            Validity::Valid => "valid",
-            Validity::Invalid(code) => code.as_str(),
-        }
+        let validity = self.keeper.validity(&self.olga(), self.project(), id).await.unwrap();
+        validity.denial.map_or("valid", |denial| denial.as_str())
     }
 
     /// The names of the keys that a query finds, in order.

@@ -9,7 +9,7 @@ use axum::extract::ConnectInfo;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use keyholt_core::owner::Owner;
-use keyholt_server::http::{Settings, router};
+use keyholt_server::http::{Encryption, Settings, router};
 use keyholt_server::keeper::Keeper;
 use serde_json::Value;
 use tower::ServiceExt;
@@ -34,8 +34,14 @@ pub struct Reply {
 impl Wire {
     /// The door, with `10.0.0.0/8` as trusted proxies.
     pub fn to(keeper: &Arc<Keeper>) -> Self {
+        Self::with(keeper, Encryption::Optional)
+    }
+
+    /// The same door, where clients are promised an encrypted connection or not.
+    pub fn with(keeper: &Arc<Keeper>, encryption: Encryption) -> Self {
         let settings = Settings {
             trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
+            encryption,
         };
         Self(router(Arc::clone(keeper), settings))
     }
