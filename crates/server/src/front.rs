@@ -15,6 +15,7 @@ use ipnet::IpNet;
 use keyholt_api::code::Code;
 use tower::ServiceExt;
 
+use crate::dialects::Desk;
 use crate::http::{Fail, client_address};
 use crate::keeper::Keeper;
 use crate::listen::{Connection, Refusal, RequestBody, Service};
@@ -22,19 +23,31 @@ use crate::swift::{self, Memo};
 
 /// What all connections of one worker share.
 pub struct Worker {
-    keeper: Arc<Keeper>,
+    door: Door,
     router: Router,
-    trusted_proxies: Arc<[IpNet]>,
     ids: RequestIds,
+}
+
+/// Which door is behind a listener.
+#[derive(Clone)]
+pub enum Door {
+    /// The native API, perhaps with dialects below paths of their own.
+    Native {
+        /// Who answers what takes the short way.
+        keeper: Arc<Keeper>,
+        /// The proxies that are believed about where requests come from.
+        trusted_proxies: Arc<[IpNet]>,
+    },
+    /// One dialect and nothing else.
+    Dialect(Desk),
 }
 
 impl Worker {
     /// A worker's share of the house. `start` tells this process's request ids from any other's.
-    pub fn new(keeper: Arc<Keeper>, router: Router, trusted_proxies: Arc<[IpNet]>, start: [u8; 8]) -> Self {
+    pub fn new(door: Door, router: Router, start: [u8; 8]) -> Self {
         Self {
-            keeper,
+            door,
             router,
-            trusted_proxies,
             ids: RequestIds::new(start),
         }
     }
@@ -57,14 +70,19 @@ impl Front {
         }
     }
 
-    async fn swift(&self, request: Request<RequestBody>) -> Response<Either<Full<Bytes>, Body>> {
+    async fn swift(
+        &self,
+        keeper: &Keeper,
+        trusted_proxies: &[IpNet],
+        request: Request<RequestBody>,
+    ) -> Response<Either<Full<Bytes>, Body>> {
         let (parts, body) = request.into_parts();
         let body = match whole(body).await {
             Ok(body) => body,
             Err(body) => return self.routed(Request::from_parts(parts, body)).await,
         };
-        let address = client_address(self.connection.peer.ip(), &parts.headers, &self.worker.trusted_proxies);
-        match swift::answer(&self.worker.keeper, &self.memo, &parts.headers, Some(address), &body) {
+        let address = client_address(self.connection.peer.ip(), &parts.headers, trusted_proxies);
+        match swift::answer(keeper, &self.memo, &parts.headers, Some(address), &body) {
             Some(answer) => swift::response(answer, self.worker.ids.next()).map(Either::Left),
             None => self.routed(Request::from_parts(parts, Body::from(body))).await,
         }
@@ -86,8 +104,14 @@ impl Service for Front {
             .size_hint()
             .exact()
             .is_some_and(|bytes| bytes <= swift::BODY_BYTES_MAX as u64);
-        if small && swift::is_swift(&request) {
-            return self.swift(request).await;
+        if let Door::Native {
+            keeper,
+            trusted_proxies,
+        } = &self.worker.door
+            && small
+            && swift::is_swift(&request)
+        {
+            return self.swift(keeper, trusted_proxies, request).await;
         }
         self.routed(request.map(Body::new)).await
     }
@@ -102,9 +126,13 @@ impl Service for Front {
             Refusal::Panicked => Code::Internal,
         };
         let id = self.worker.ids.next();
-        Fail::saying(code, refusal.to_string())
-            .problem(id.to_str().unwrap_or_default())
-            .map(Either::Right)
+        let id = id.to_str().unwrap_or_default();
+        let fail = Fail::saying(code, refusal.to_string());
+        match &self.worker.door {
+            Door::Native { .. } => fail.problem(id),
+            Door::Dialect(desk) => desk.complain(&fail, id),
+        }
+        .map(Either::Right)
     }
 }
 

@@ -9,10 +9,13 @@ use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use http::header::{ALLOW, CACHE_CONTROL, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderName, HeaderValue};
+use ipnet::IpNet;
 use keyholt_api::code::Code;
 use keyholt_core::actor::Source;
 use keyholt_core::id::KeyId;
 use keyholt_core::text::RequestKey;
+
+use crate::keeper::Keeper;
 
 use super::Door;
 use super::client_address::client_address;
@@ -24,23 +27,13 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Wraps one request: gives it an id and a source, and turns whatever came of it into an answer of our own form.
 pub async fn envelope(State(door): State<Door>, mut request: Request, next: Next) -> Response {
-    let source = Source {
-        address: address(&door, &request),
-        request: request_id(&door, request.headers()),
-    };
+    let source = source(&door.keeper, &door.trusted_proxies, &request);
     let id = source.request.clone();
     let query = request.uri().query().unwrap_or_default().to_owned();
     request.extensions_mut().insert(source);
     let mut response = match credential::none_in_query(&query) {
         Err(fail) => fail.into_response(),
-        // A panic is one request's misfortune and must not become the connection's.
-        Ok(()) => AssertUnwindSafe(next.run(request))
-            .catch_unwind()
-            .await
-            .unwrap_or_else(|_| {
-                tracing::error!(request = id.as_str(), "a handler panicked; it was answered with 500");
-                Fail::new(Code::Internal).into_response()
-            }),
+        Ok(()) => guarded(next.run(request), &id).await,
     };
     if let Some((fail, allow)) = carried(&mut response) {
         response = fail.problem(id.as_str());
@@ -52,8 +45,24 @@ pub async fn envelope(State(door): State<Door>, mut request: Request, next: Next
     response
 }
 
+/// From where a request comes, and by which id it is known.
+pub(crate) fn source(keeper: &Keeper, trusted_proxies: &[IpNet], request: &Request) -> Source {
+    Source {
+        address: address(trusted_proxies, request),
+        request: request_id(keeper, request.headers()),
+    }
+}
+
+/// Lets a handler answer. A panic is one request's misfortune and must not become the connection's.
+pub(crate) async fn guarded(answer: impl Future<Output = Response>, id: &RequestKey) -> Response {
+    AssertUnwindSafe(answer).catch_unwind().await.unwrap_or_else(|_| {
+        tracing::error!(request = id.as_str(), "a handler panicked; it was answered with 500");
+        Fail::new(Code::Internal).into_response()
+    })
+}
+
 /// What every answer carries: nobody keeps it, guesses its type, or is told whence its links were followed.
-pub(super) fn mark(headers: &mut HeaderMap, request_id: &str) {
+pub(crate) fn mark(headers: &mut HeaderMap, request_id: &str) {
     headers
         .entry(CACHE_CONTROL)
         .or_insert(HeaderValue::from_static("no-store"));
@@ -65,7 +74,7 @@ pub(super) fn mark(headers: &mut HeaderMap, request_id: &str) {
 }
 
 /// The caller's own id for the request if it is a good one, else a fresh one.
-fn request_id(door: &Door, headers: &HeaderMap) -> RequestKey {
+fn request_id(keeper: &Keeper, headers: &HeaderMap) -> RequestKey {
     let mut values = headers.get_all(REQUEST_ID).iter();
     let given = values
         .next()
@@ -73,12 +82,12 @@ fn request_id(door: &Door, headers: &HeaderMap) -> RequestKey {
         .and_then(|value| value.to_str().ok())
         .and_then(|text| RequestKey::new(text).ok());
     given.unwrap_or_else(|| {
-        let fresh = door.keeper.mint(|now, entropy| KeyId::mint(now, entropy).to_string());
+        let fresh = keeper.mint(|now, entropy| KeyId::mint(now, entropy).to_string());
         RequestKey::new(&fresh).expect("an id is short printable ASCII")
     })
 }
 
-fn address(door: &Door, request: &Request) -> Option<IpAddr> {
+fn address(trusted_proxies: &[IpNet], request: &Request) -> Option<IpAddr> {
     let ConnectInfo(peer) = request.extensions().get::<ConnectInfo<SocketAddr>>()?;
-    Some(client_address(peer.ip(), request.headers(), &door.trusted_proxies))
+    Some(client_address(peer.ip(), request.headers(), trusted_proxies))
 }

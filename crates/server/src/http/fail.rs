@@ -2,7 +2,7 @@
 
 use axum::response::{IntoResponse, Response};
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use keyholt_api::code::Code;
 use keyholt_api::fault::Faults;
 use keyholt_api::problem::{MEDIA_TYPE, Problem};
@@ -66,6 +66,16 @@ impl Fail {
         self.code
     }
 
+    /// What is wrong with the request's members.
+    pub fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
+    /// The scope that the caller's key lacks, where that is what went wrong.
+    pub fn missing(&self) -> Option<&'static str> {
+        self.missing
+    }
+
     /// What it says for people.
     pub fn detail(&self) -> String {
         self.detail
@@ -88,12 +98,7 @@ impl Fail {
         if let Some(challenge) = challenge {
             headers.insert(WWW_AUTHENTICATE, challenge);
         }
-        if matches!(
-            code,
-            Code::CannotKnow | Code::StoreUnavailable | Code::OutcomeUnknown | Code::TooManyRequests
-        ) {
-            headers.insert(RETRY_AFTER, RETRY_SECONDS);
-        }
+        retry_after(code, headers);
         mark(headers, request_id);
         response
     }
@@ -117,6 +122,16 @@ impl Fail {
     }
 }
 
+/// Says when to ask again, where asking again may help.
+pub(crate) fn retry_after(code: Code, headers: &mut HeaderMap) {
+    if matches!(
+        code,
+        Code::CannotKnow | Code::StoreUnavailable | Code::OutcomeUnknown | Code::TooManyRequests
+    ) {
+        headers.insert(RETRY_AFTER, RETRY_SECONDS);
+    }
+}
+
 impl IntoResponse for Fail {
     /// Carries the failure to the envelope, which alone knows the request's id.
     fn into_response(self) -> Response {
@@ -127,7 +142,7 @@ impl IntoResponse for Fail {
 }
 
 /// Takes the failure out of an answer, with the `Allow` header that the router may have added.
-pub(super) fn carried(response: &mut Response) -> Option<(Fail, Option<HeaderValue>)> {
+pub(crate) fn carried(response: &mut Response) -> Option<(Fail, Option<HeaderValue>)> {
     let fail = response.extensions_mut().remove::<Box<Fail>>()?;
     Some((*fail, response.headers().get(ALLOW).cloned()))
 }

@@ -9,16 +9,16 @@
 //!             └─ answer or failure                       show.rs, fail.rs
 //! ```
 
-mod body;
+pub(crate) mod body;
 mod client_address;
 mod condition;
-mod credential;
+pub(crate) mod credential;
 mod cursor;
 mod docs;
-mod envelope;
+pub(crate) mod envelope;
 mod events;
 mod export;
-mod fail;
+pub(crate) mod fail;
 mod import;
 mod json_form;
 mod keys;
@@ -28,7 +28,7 @@ mod operations;
 mod parameters;
 mod place;
 mod projects;
-mod query;
+pub(crate) mod query;
 mod records;
 mod roles;
 mod services;

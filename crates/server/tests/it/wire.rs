@@ -9,6 +9,7 @@ use axum::extract::ConnectInfo;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use keyholt_core::owner::Owner;
+use keyholt_server::dialects::{self, Desk, Dialect};
 use keyholt_server::http::{Settings, router};
 use keyholt_server::keeper::Keeper;
 use serde_json::Value;
@@ -38,6 +39,13 @@ impl Wire {
             trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
         };
         Self(router(Arc::clone(keeper), settings))
+    }
+
+    /// What a dialect answers for a project.
+    pub fn speaking(keeper: &Arc<Keeper>, dialect: &'static dyn Dialect, project: &str) -> Self {
+        let trusted_proxies = ["10.0.0.0/8".parse().unwrap()].into();
+        let desk = Desk::new(Arc::clone(keeper), dialect, project, trusted_proxies);
+        Self(dialects::router(desk))
     }
 
     pub async fn send(&self, mut request: Request<Body>) -> Reply {
