@@ -87,6 +87,9 @@ fn greet(running: &Running, first: FirstStart, program: &str) -> io::Result<()> 
     let url = &running.url;
     writeln!(out, "Keyholt {} listens on {url}", env!("CARGO_PKG_VERSION"))?;
     writeln!(out, "API documentation: {url}/docs")?;
+    for (dialect, url) in &running.dialects {
+        writeln!(out, "The dialect {dialect} is spoken at {url}")?;
+    }
     if let Some(path) = &running.made_master_key {
         let path = path.display();
         writeln!(

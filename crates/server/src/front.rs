@@ -8,32 +8,45 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::{HeaderValue, Request, Response};
 use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited};
 use hyper::body::Body as _;
 use keyholt_api::code::Code;
 use tower::ServiceExt;
 
-use crate::http::{Encryption, Fail, Settings, came_in_the_clear, client_address};
+use crate::dialects::Desk;
+use crate::http::{Fail, Settings, client_address};
 use crate::keeper::Keeper;
 use crate::listen::{Connection, Refusal, RequestBody, Service};
 use crate::swift::{self, Memo};
 
 /// What all connections of one worker share.
 pub struct Worker {
-    keeper: Arc<Keeper>,
+    door: Door,
     router: Router,
-    settings: Arc<Settings>,
     ids: RequestIds,
+}
+
+/// Which door is behind a listener.
+#[derive(Clone)]
+pub enum Door {
+    /// The native API, perhaps with dialects below paths of their own.
+    Native {
+        /// Who answers what takes the short way.
+        keeper: Arc<Keeper>,
+        /// What the operator decided about the doors.
+        settings: Arc<Settings>,
+    },
+    /// One dialect and nothing else.
+    Dialect(Desk),
 }
 
 impl Worker {
     /// A worker's share of the house. `start` tells this process's request ids from any other's.
-    pub fn new(keeper: Arc<Keeper>, router: Router, settings: Arc<Settings>, start: [u8; 8]) -> Self {
+    pub fn new(door: Door, router: Router, start: [u8; 8]) -> Self {
         Self {
-            keeper,
+            door,
             router,
-            settings,
             ids: RequestIds::new(start),
         }
     }
@@ -56,30 +69,22 @@ impl Front {
         }
     }
 
-    async fn swift(&self, request: Request<RequestBody>) -> Response<Either<Full<Bytes>, Body>> {
+    async fn swift(
+        &self,
+        keeper: &Keeper,
+        settings: &Settings,
+        request: Request<RequestBody>,
+    ) -> Response<Either<Full<Bytes>, Body>> {
         let (parts, body) = request.into_parts();
         let body = match whole(body).await {
             Ok(body) => body,
             Err(body) => return self.routed(Request::from_parts(parts, body)).await,
         };
-        let address = client_address(
-            self.connection.peer.ip(),
-            &parts.headers,
-            &self.worker.settings.trusted_proxies,
-        );
-        match swift::answer(&self.worker.keeper, &self.memo, &parts.headers, Some(address), &body) {
+        let address = client_address(self.connection.peer.ip(), &parts.headers, &settings.trusted_proxies);
+        match swift::answer(keeper, &self.memo, &parts.headers, Some(address), &body) {
             Some(answer) => swift::response(answer, self.worker.ids.next()).map(Either::Left),
             None => self.routed(Request::from_parts(parts, Body::from(body))).await,
         }
-    }
-
-    /// Whether a credential came over a connection that nobody encrypts, where encryption is promised.
-    fn is_misplaced(&self, headers: &HeaderMap) -> bool {
-        let Settings {
-            encryption,
-            trusted_proxies,
-        } = &*self.worker.settings;
-        *encryption == Encryption::Required && came_in_the_clear(self.connection.peer.ip(), headers, trusted_proxies)
     }
 
     async fn routed(&self, mut request: Request<Body>) -> Response<Either<Full<Bytes>, Body>> {
@@ -98,8 +103,12 @@ impl Service for Front {
             .size_hint()
             .exact()
             .is_some_and(|bytes| bytes <= swift::BODY_BYTES_MAX as u64);
-        if small && swift::is_swift(&request) && !self.is_misplaced(request.headers()) {
-            return self.swift(request).await;
+        if let Door::Native { keeper, settings } = &self.worker.door
+            && small
+            && swift::is_swift(&request)
+            && !settings.misses_encryption(self.connection.peer.ip(), request.headers())
+        {
+            return self.swift(keeper, settings, request).await;
         }
         self.routed(request.map(Body::new)).await
     }
@@ -114,9 +123,13 @@ impl Service for Front {
             Refusal::Panicked => Code::Internal,
         };
         let id = self.worker.ids.next();
-        Fail::saying(code, refusal.to_string())
-            .problem(id.to_str().unwrap_or_default())
-            .map(Either::Right)
+        let id = id.to_str().unwrap_or_default();
+        let fail = Fail::saying(code, refusal.to_string());
+        match &self.worker.door {
+            Door::Native { .. } => fail.problem(id),
+            Door::Dialect(desk) => desk.complain(&fail, id),
+        }
+        .map(Either::Right)
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod backup;
 pub mod clock;
 pub mod config;
+pub mod dialects;
 pub mod entropy;
 pub mod front;
 pub mod http;

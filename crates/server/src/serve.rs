@@ -1,7 +1,9 @@
 //! Puts the house together: settings, master key, store, keeper, doors; and takes it down again without losing a request.
 
+use std::collections::VecDeque;
 use std::fs;
 use std::io;
+use std::net::{SocketAddr, TcpListener};
 use std::num::NonZeroUsize;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -9,6 +11,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use keyholt_core::actor::Source;
 use keyholt_core::entropy::Entropy;
 use keyholt_core::seal::MasterKey;
@@ -18,8 +21,9 @@ use tokio::task::JoinHandle;
 
 use crate::clock::SystemClock;
 use crate::config::{self, Config, Database, Exposed};
+use crate::dialects;
 use crate::entropy::SystemEntropy;
-use crate::front::{Front, Worker};
+use crate::front::{Door, Front, Worker};
 use crate::http;
 use crate::keeper::{Allowance, Background, FirstStart, Keeper, OpenError, Parts, Refusal};
 use crate::listen::{self, Drained, Handle, Transport};
@@ -35,12 +39,16 @@ const CERTIFICATE_LOOK: Duration = Duration::from_secs(5);
 pub struct Running {
     keeper: Arc<Keeper>,
     handle: Handle,
+    /// The listeners that speak one dialect each.
+    others: Vec<Handle>,
     transport: Transport,
     tasks: Vec<JoinHandle<()>>,
     /// Where the master key was made, if it was made just now.
     pub made_master_key: Option<PathBuf>,
     /// Where clients reach it.
     pub url: String,
+    /// Which dialects are spoken, each with where.
+    pub dialects: Vec<(&'static str, String)>,
 }
 
 /// Why Keyholt does not start.
@@ -95,12 +103,11 @@ pub async fn start(config: &Config) -> Result<(Running, FirstStart), StartError>
         Some(files) => Transport::Tls(Arc::new(Tls::load(files.clone())?)),
     };
     // Before anything is opened: a port in use is the commonest reason not to start, and must leave nothing behind.
-    let listen = |error| StartError::Listen {
-        address: config.listen,
-        error,
-    };
-    let listener = listen::bind(config.listen).map_err(listen)?;
-    let address = listener.local_addr().map_err(listen)?;
+    let (listener, address) = bind(config.listen)?;
+    let mut ears = VecDeque::new();
+    for wished in config.dialects.iter().filter_map(|dialect| dialect.listen) {
+        ears.push_back(bind(wished)?);
+    }
 
     make_private(&config.data).map_err(|error| StartError::Data {
         path: config.data.clone(),
@@ -138,39 +145,77 @@ pub async fn start(config: &Config) -> Result<(Running, FirstStart), StartError>
     };
     tasks.push(tokio::spawn(background.run(Arc::clone(&keeper))));
 
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
     let url = match &config.public_url {
         Some(url) => url.as_str().to_owned(),
-        None => format!("{}://{address}", if config.tls.is_some() { "https" } else { "http" }),
+        None => format!("{scheme}://{address}"),
     };
-    let processors = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let settings = http::Settings::new(config);
-    let router = http::router(Arc::clone(&keeper), settings.clone());
-    let settings = Arc::new(settings);
-    let door = Arc::clone(&keeper);
-    let workers = config.workers.on(processors);
-    let handle = listen::listen(listener, &transport, workers, (&config.limits).into(), move |_| {
-        let mut start = [0; 8];
-        SystemEntropy.fill(&mut start);
-        let worker = Rc::new(Worker::new(
-            Arc::clone(&door),
-            router.clone(),
-            Arc::clone(&settings),
-            start,
-        ));
-        move |connection| Front::new(Rc::clone(&worker), connection)
-    })
-    .map_err(listen)?;
+    let settings = Arc::new(http::Settings::new(config));
+    let mut router = http::router(Arc::clone(&keeper), Arc::clone(&settings));
+    let (mut others, mut spoken) = (Vec::new(), Vec::new());
+    for (desk, setting) in dialects::desks(&keeper, &config.dialects, &settings) {
+        if let Some(mount) = &setting.mount {
+            router = router.nest_service(mount.as_str(), dialects::router(desk.clone()));
+            spoken.push((setting.name, format!("{url}{}", mount.as_str())));
+        }
+        if let Some((listener, address)) = setting.listen.and_then(|_| ears.pop_front()) {
+            let door = Door::Dialect(desk.clone());
+            others.push(serve(
+                config,
+                &transport,
+                listener,
+                address,
+                door,
+                dialects::router(desk),
+            )?);
+            spoken.push((setting.name, format!("{scheme}://{address}")));
+        }
+    }
+    let door = Door::Native {
+        keeper: Arc::clone(&keeper),
+        settings,
+    };
+    let handle = serve(config, &transport, listener, address, door, router)?;
     Ok((
         Running {
             keeper,
             handle,
+            others,
             transport,
             tasks,
             made_master_key,
             url,
+            dialects: spoken,
         },
         first,
     ))
+}
+
+fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let failed = |error| StartError::Listen { address, error };
+    let listener = listen::bind(address).map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
+}
+
+/// Serves one door on one listener. Every listener has the same transport, limits and number of workers.
+fn serve(
+    config: &Config,
+    transport: &Transport,
+    listener: TcpListener,
+    address: SocketAddr,
+    door: Door,
+    router: axum::Router,
+) -> Result<Handle, StartError> {
+    let processors = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let workers = config.workers.on(processors);
+    listen::listen(listener, transport, workers, (&config.limits).into(), move |_| {
+        let mut start = [0; 8];
+        SystemEntropy.fill(&mut start);
+        let worker = Rc::new(Worker::new(door.clone(), router.clone(), start));
+        move |connection| Front::new(Rc::clone(&worker), connection)
+    })
+    .map_err(|error| StartError::Listen { address, error })
 }
 
 impl Running {
@@ -197,7 +242,11 @@ impl Running {
 
     /// Stops accepting, answers what was asked, writes down what is in memory, and closes the store.
     pub async fn stop(self, patience: Duration) -> Drained {
-        let drained = self.handle.drain(patience).await;
+        let drains = [self.handle].into_iter().chain(self.others);
+        let drained = join_all(drains.map(|handle| handle.drain(patience))).await;
+        let drained = Drained {
+            cut: drained.iter().map(|drained| drained.cut).sum(),
+        };
         for task in self.tasks {
             task.abort();
             // Its end is awaited, so that nobody writes to the store after it is closed.

@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 use self::layers::{Layers, shown};
 pub use self::setting::{Fallback, Privacy, SETTINGS, Setting, VARIABLE_PREFIX};
 pub use self::show::{reference_markdown, show};
-pub use self::value::{Database, PublicUrl, Rule};
+pub use self::value::{Database, Mount, PublicUrl, Rule};
 use self::value::{duration, networks, size};
 
 /// Everything an operator can choose, in typed fields that hold only what the rules allow.
@@ -51,6 +51,21 @@ pub struct Config {
     pub staleness_max: Duration,
     /// How often gathered usage is written.
     pub usage_flush_every: Duration,
+    /// The dialects that are spoken; nothing is spoken but the native API when empty.
+    pub dialects: Vec<Dialect>,
+}
+
+/// A dialect that is on: for which project, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dialect {
+    /// Its name among the settings.
+    pub name: &'static str,
+    /// The project whose keys it speaks of, by slug or id.
+    pub project: String,
+    /// Below which path of the main listener.
+    pub mount: Option<Mount>,
+    /// On which address of its own.
+    pub listen: Option<SocketAddr>,
 }
 
 /// The two PEM files that make TLS work.
@@ -230,12 +245,15 @@ impl Config {
     /// # Errors
     /// [`Exposed`], whose text names both ways out.
     pub fn check_exposure(&self) -> Result<(), Exposed> {
-        let protected = self.listen.ip().to_canonical().is_loopback() || self.tls.is_some();
-        if protected || self.insecure_public {
-            Ok(())
-        } else {
-            Err(Exposed { address: self.listen })
+        if self.tls.is_some() || self.insecure_public {
+            return Ok(());
         }
+        let dialects = self.dialects.iter().filter_map(|dialect| dialect.listen);
+        let exposed = [self.listen]
+            .into_iter()
+            .chain(dialects)
+            .find(|address| !address.ip().to_canonical().is_loopback());
+        exposed.map_or(Ok(()), |address| Err(Exposed { address }))
     }
 }
 
@@ -292,7 +310,55 @@ impl Texts<'_> {
                 "master_key (from {key}) and master_key_file (from {file}) are both set; keep one"
             ));
         }
+        found.extend(self.contradicting_dialects());
         found
+    }
+
+    /// A dialect needs a project, and a place of its own in which it is spoken.
+    fn contradicting_dialects(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut mounts: Vec<(&str, Mount)> = Vec::new();
+        for name in dialect_names() {
+            let setting = |leaf: &str| format!("dialects.{name}.{leaf}");
+            let [project, mount, listen] = ["project", "mount", "listen"].map(setting);
+            for place in [&mount, &listen] {
+                if let (Some(origin), None) = (self.origin(place), self.origin(&project)) {
+                    found.push(format!("{place} (from {origin}) needs {project} as well"));
+                }
+            }
+            if let (Some(origin), None, None) = (self.origin(&project), self.origin(&mount), self.origin(&listen)) {
+                found.push(format!("{project} (from {origin}) needs {mount} or {listen} as well"));
+            }
+            if let Some(at) = self.get(&mount).and_then(Mount::read) {
+                if let Some((other, _)) = mounts.iter().find(|(_, taken)| taken.overlaps(&at)) {
+                    found.push(format!("{mount} and dialects.{other}.mount are in each other's way"));
+                }
+                mounts.push((name, at));
+            }
+        }
+        found
+    }
+
+    /// The dialects that are on.
+    fn dialects(&self) -> Option<Vec<Dialect>> {
+        let mut on = Vec::new();
+        for name in dialect_names() {
+            let get = |leaf: &str| self.get(&format!("dialects.{name}.{leaf}"));
+            let Some(project) = get("project") else { continue };
+            on.push(Dialect {
+                name,
+                project: project.to_owned(),
+                mount: match get("mount") {
+                    Some(text) => Some(Mount::read(text)?),
+                    None => None,
+                },
+                listen: match get("listen") {
+                    Some(text) => Some(text.parse().ok()?),
+                    None => None,
+                },
+            });
+        }
+        Some(on)
     }
 
     /// The typed settings; `None` only if a reader refuses what its rule let through.
@@ -347,8 +413,16 @@ impl Texts<'_> {
             },
             staleness_max: time("staleness.max")?,
             usage_flush_every: time("usage.flush_every")?,
+            dialects: self.dialects()?,
         })
     }
+}
+
+/// The dialects that can be set, by the names that they have there.
+pub fn dialect_names() -> impl Iterator<Item = &'static str> {
+    SETTINGS
+        .iter()
+        .filter_map(|setting| setting.name.strip_prefix("dialects.")?.strip_suffix(".project"))
 }
 
 #[cfg(test)]

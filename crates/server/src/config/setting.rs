@@ -261,6 +261,42 @@ pub const SETTINGS: &[Setting] = &[
         Fallback::Text("1s"),
         "How often gathered usage is written to the database.",
     ),
+    open(
+        "dialects.meerschaum.project",
+        Rule::Text,
+        Fallback::Unset("Meerschaum is not spoken"),
+        "Slug or id of the project for which Meerschaum is spoken. Set together with a mount, an address to listen on, or both.",
+    ),
+    open(
+        "dialects.meerschaum.mount",
+        Rule::Mount,
+        Fallback::Unset("not on the main listener"),
+        "Path of the main listener below which Meerschaum is spoken.",
+    ),
+    open(
+        "dialects.meerschaum.listen",
+        Rule::Socket,
+        Fallback::Unset("no listener of its own"),
+        "Address and port of a listener that speaks Meerschaum and nothing else; TLS, limits and proxies are those of the main one.",
+    ),
+    open(
+        "dialects.datalayer.project",
+        Rule::Text,
+        Fallback::Unset("Datalayer is not spoken"),
+        "Slug or id of the project for which Datalayer is spoken. Set together with a mount, an address to listen on, or both.",
+    ),
+    open(
+        "dialects.datalayer.mount",
+        Rule::Mount,
+        Fallback::Unset("not on the main listener"),
+        "Path of the main listener below which Datalayer is spoken.",
+    ),
+    open(
+        "dialects.datalayer.listen",
+        Rule::Socket,
+        Fallback::Unset("no listener of its own"),
+        "Address and port of a listener that speaks Datalayer and nothing else; TLS, limits and proxies are those of the main one.",
+    ),
 ];
 
 const HOUR: Duration = Duration::from_secs(3_600);

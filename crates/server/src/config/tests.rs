@@ -246,3 +246,58 @@ fn the_reference_describes_every_setting_and_show_lists_every_setting() {
         );
     }
 }
+
+#[test]
+fn a_dialect_needs_a_project_and_a_place_of_its_own() {
+    let given = |flags: &[(&str, &str)]| load(&[], flags);
+    assert_eq!(given(&[]).unwrap().config.dialects, []);
+    let on = [
+        ("dialects-datalayer-project", "acme"),
+        ("dialects-datalayer-mount", "/datalayer"),
+        ("dialects-meerschaum-project", "acme"),
+        ("dialects-meerschaum-listen", "127.0.0.1:8300"),
+    ];
+    let dialects = given(&on).unwrap().config.dialects;
+    let shown: Vec<_> = dialects
+        .iter()
+        .map(|dialect| {
+            (
+                dialect.name,
+                dialect.mount.as_ref().map(Mount::as_str),
+                dialect.listen.is_some(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        shown,
+        [("meerschaum", None, true), ("datalayer", Some("/datalayer"), false)]
+    );
+    for (flags, told) in [
+        (
+            &on[..1],
+            "dialects.datalayer.project (from --dialects-datalayer-project) needs dialects.datalayer.mount or",
+        ),
+        (
+            &on[1..2],
+            "dialects.datalayer.mount (from --dialects-datalayer-mount) needs dialects.datalayer.project",
+        ),
+        (
+            &[on[0], on[1], on[2], ("dialects-meerschaum-mount", "/datalayer/x")],
+            "dialects.datalayer.mount and dialects.meerschaum.mount are in each other's way",
+        ),
+        (
+            &[on[0], ("dialects-datalayer-mount", "/v1/x")],
+            "dialects.datalayer.mount = \"/v1/x\"",
+        ),
+    ] {
+        let problems = problems(&[], flags);
+        assert!(problems.len() == 1 && problems[0].starts_with(told), "{problems:?}");
+    }
+    let exposed = [on[2], ("dialects-meerschaum-listen", "0.0.0.0:8300")];
+    let address = given(&exposed).unwrap().config.check_exposure().unwrap_err().address;
+    assert_eq!(
+        address.to_string(),
+        "0.0.0.0:8300",
+        "a dialect's listener is a way in like the main one"
+    );
+}

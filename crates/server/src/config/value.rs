@@ -19,6 +19,8 @@ pub enum Rule {
     Socket,
     /// An absolute `http` or `https` URL.
     Url,
+    /// A path that nothing of the native API has.
+    Mount,
     /// Where the records are kept.
     Database,
     /// IP networks separated by commas, or a list of them in the file.
@@ -65,6 +67,7 @@ impl Rule {
             Self::Switch => switch(text).map(drop).ok_or_else(|| self.allowed()),
             Self::Socket => text.parse::<SocketAddr>().map(drop).map_err(|_| self.allowed()),
             Self::Url => PublicUrl::read(text).map(drop).ok_or_else(|| self.allowed()),
+            Self::Mount => Mount::read(text).map(drop).ok_or_else(|| self.allowed()),
             Self::Database => Database::read(text).map(drop).ok_or_else(|| self.allowed()),
             Self::Networks => networks(text).map(drop).ok_or_else(|| self.allowed()),
             Self::Choice(words) if words.contains(&text) => Ok(()),
@@ -98,6 +101,9 @@ impl Rule {
             Self::Switch => "write true or false".into(),
             Self::Socket => "write an IP address and a port, like 127.0.0.1:7311 or [::1]:7311".into(),
             Self::Url => "write an absolute URL without query, like https://keys.example.com".into(),
+            Self::Mount => {
+                "write a path of lower-case words, like /dialect, that does not begin like one of the native API".into()
+            }
             Self::Database => "write sqlite, sqlite:PATH, postgres://USER@HOST/NAME or memory".into(),
             Self::Networks => "write IP networks separated by commas, like 10.0.0.0/8,fd00::/8".into(),
             Self::Choice(words) => format!("write one of {}", words.join(", ")),
@@ -127,6 +133,7 @@ impl Rule {
             Self::Switch => "true|false",
             Self::Socket => "address:port",
             Self::Url => "url",
+            Self::Mount => "path",
             Self::Database => "database",
             Self::Networks => "networks",
             Self::Choice(_) => "choice",
@@ -209,6 +216,50 @@ impl PublicUrl {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// A path below which something is put beside the native API, such as `/directus`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mount(String);
+
+/// Longest mount, in bytes.
+const MOUNT_BYTES_MAX: usize = 64;
+/// First words of paths that belong to Keyholt itself.
+const OWN_PATHS: [&str; 10] = [
+    "v1", "v2", "docs", "openapi", "livez", "readyz", "oauth", "projects", "console", "metrics",
+];
+
+impl Mount {
+    /// Reads `/word` or `/word/word…`, without a slash at the end.
+    #[must_use]
+    pub fn read(text: &str) -> Option<Self> {
+        let word = |word: &str| {
+            !word.is_empty()
+                && word
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_'))
+        };
+        let path = text.strip_prefix('/')?;
+        let own = path.split('/').next().is_some_and(|first| OWN_PATHS.contains(&first));
+        (text.len() <= MOUNT_BYTES_MAX && path.split('/').all(word) && !own).then(|| Self(text.to_owned()))
+    }
+
+    /// The path.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether one of the two is, or is below, the other.
+    #[must_use]
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let below = |outer: &str, inner: &str| {
+            inner
+                .strip_prefix(outer)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        below(&self.0, &other.0) || below(&other.0, &self.0)
     }
 }
 
@@ -412,6 +463,20 @@ mod tests {
         ] {
             assert_eq!(PublicUrl::read(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn a_mount_is_a_path_that_keyholt_does_not_need_itself() {
+        for good in ["/directus", "/a/b-c_1"] {
+            assert_eq!(Mount::read(good).unwrap().as_str(), good);
+        }
+        for bad in [
+            "", "/", "a", "/a/", "//a", "/A", "/a.b", "/v1", "/v1/x", "/docs", "/%61", "/{a}", "/a?b",
+        ] {
+            assert_eq!(Mount::read(bad), None, "{bad}");
+        }
+        let [a, ab, b] = ["/a", "/a/b", "/ab"].map(|text| Mount::read(text).unwrap());
+        assert!(a.overlaps(&a) && a.overlaps(&ab) && ab.overlaps(&a) && !a.overlaps(&b));
     }
 
     #[test]

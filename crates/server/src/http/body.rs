@@ -95,8 +95,22 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for BigJson<T> {
 
 async fn collect(request: Request, limits: &Limits) -> Result<Bytes, Fail> {
     check_type(request.headers())?;
+    read_up_to(request, limits.bytes).await
+}
+
+/// The bytes of a body of an ordinary size, whatever type it says it has.
+pub(crate) async fn ordinary_bytes(request: Request) -> Result<Bytes, Fail> {
+    read_up_to(request, ORDINARY.bytes).await
+}
+
+/// Reads JSON of an ordinary size: its form first, then its members.
+pub(crate) fn ordinary<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fail> {
+    read(bytes, &ORDINARY)
+}
+
+async fn read_up_to(request: Request, bytes_max: usize) -> Result<Bytes, Fail> {
     let too_large = || {
-        let detail = format!("the body is larger than {} bytes", limits.bytes);
+        let detail = format!("the body is larger than {bytes_max} bytes");
         Fail::saying(Code::BodyTooLarge, detail)
     };
     let declared = request
@@ -106,11 +120,11 @@ async fn collect(request: Request, limits: &Limits) -> Result<Bytes, Fail> {
     // Said at once, before anything of it is read.
     if declared
         .and_then(|length| length.parse::<usize>().ok())
-        .is_some_and(|length| length > limits.bytes)
+        .is_some_and(|length| length > bytes_max)
     {
         return Err(too_large());
     }
-    match Limited::new(request.into_body(), limits.bytes).collect().await {
+    match Limited::new(request.into_body(), bytes_max).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
         Err(_) => Err(Fail::saying(

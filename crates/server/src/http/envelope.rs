@@ -9,40 +9,31 @@ use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use http::header::{ALLOW, CACHE_CONTROL, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderName, HeaderValue};
+use ipnet::IpNet;
 use keyholt_api::code::Code;
 use keyholt_core::actor::Source;
 use keyholt_core::id::KeyId;
 use keyholt_core::text::RequestKey;
 
-use super::client_address::{came_in_the_clear, client_address};
+use super::client_address::client_address;
 use super::credential::{self, Misplaced};
 use super::fail::{Fail, carried};
-use super::{Door, Encryption};
+use super::{Door, Settings};
+use crate::keeper::Keeper;
 
 /// The header that carries a request's id, both ways.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Wraps one request: gives it an id and a source, and turns whatever came of it into an answer of our own form.
 pub async fn envelope(State(door): State<Door>, mut request: Request, next: Next) -> Response {
-    let source = Source {
-        address: address(&door, &request),
-        request: request_id(&door, request.headers()),
-    };
+    let source = source(&door.keeper, &door.settings, &request);
     let id = source.request.clone();
-    let mut response = match misplaced(&door, &request) {
-        Some(Misplaced {
-            code,
-            exposure,
-            secrets,
-        }) => {
-            for secret in secrets {
-                door.keeper.expose(&secret, exposure, &source).await;
-            }
-            Fail::new(code).into_response()
-        }
+    let misplaced = credential::in_url(request.uri()).or_else(|| in_the_clear(&door.settings, &request));
+    let mut response = match misplaced {
+        Some(misplaced) => exposed(&door.keeper, misplaced, &source).await.into_response(),
         None => {
             request.extensions_mut().insert(source);
-            answered(request, next, &id).await
+            guarded(next.run(request), &id).await
         }
     };
     if let Some((fail, allow)) = carried(&mut response) {
@@ -55,29 +46,41 @@ pub async fn envelope(State(door): State<Door>, mut request: Request, next: Next
     response
 }
 
-/// A panic is one request's misfortune and must not become the connection's.
-async fn answered(request: Request, next: Next, id: &RequestKey) -> Response {
-    AssertUnwindSafe(next.run(request))
-        .catch_unwind()
-        .await
-        .unwrap_or_else(|_| {
-            tracing::error!(request = id.as_str(), "a handler panicked; it was answered with 500");
-            Fail::new(Code::Internal).into_response()
-        })
+/// A credential that came in the clear, where encryption is promised.
+pub(crate) fn in_the_clear(settings: &Settings, request: &Request) -> Option<Misplaced> {
+    let ConnectInfo(peer) = request.extensions().get::<ConnectInfo<SocketAddr>>()?;
+    settings
+        .misses_encryption(peer.ip(), request.headers())
+        .then(|| credential::in_the_clear(request))
+        .flatten()
 }
 
-/// A credential that came in a way in which others can read it.
-fn misplaced(door: &Door, request: &Request) -> Option<Misplaced> {
-    credential::in_url(request.uri()).or_else(|| {
-        let ConnectInfo(peer) = request.extensions().get::<ConnectInfo<SocketAddr>>()?;
-        let is_clear = door.encryption == Encryption::Required
-            && came_in_the_clear(peer.ip(), request.headers(), &door.trusted_proxies);
-        is_clear.then(|| credential::in_the_clear(request)).flatten()
+/// Marks keys whose secrets others can read by now; what the caller is told.
+pub(crate) async fn exposed(keeper: &Keeper, misplaced: Misplaced, source: &Source) -> Fail {
+    for secret in &misplaced.secrets {
+        keeper.expose(secret, misplaced.exposure, source).await;
+    }
+    Fail::new(misplaced.code)
+}
+
+/// From where a request comes, and by which id it is known.
+pub(crate) fn source(keeper: &Keeper, settings: &Settings, request: &Request) -> Source {
+    Source {
+        address: address(&settings.trusted_proxies, request),
+        request: request_id(keeper, request.headers()),
+    }
+}
+
+/// Lets a handler answer. A panic is one request's misfortune and must not become the connection's.
+pub(crate) async fn guarded(answer: impl Future<Output = Response>, id: &RequestKey) -> Response {
+    AssertUnwindSafe(answer).catch_unwind().await.unwrap_or_else(|_| {
+        tracing::error!(request = id.as_str(), "a handler panicked; it was answered with 500");
+        Fail::new(Code::Internal).into_response()
     })
 }
 
 /// What every answer carries: nobody keeps it, guesses its type, or is told whence its links were followed.
-pub(super) fn mark(headers: &mut HeaderMap, request_id: &str) {
+pub(crate) fn mark(headers: &mut HeaderMap, request_id: &str) {
     headers
         .entry(CACHE_CONTROL)
         .or_insert(HeaderValue::from_static("no-store"));
@@ -89,7 +92,7 @@ pub(super) fn mark(headers: &mut HeaderMap, request_id: &str) {
 }
 
 /// The caller's own id for the request if it is a good one, else a fresh one.
-fn request_id(door: &Door, headers: &HeaderMap) -> RequestKey {
+fn request_id(keeper: &Keeper, headers: &HeaderMap) -> RequestKey {
     let mut values = headers.get_all(REQUEST_ID).iter();
     let given = values
         .next()
@@ -97,12 +100,12 @@ fn request_id(door: &Door, headers: &HeaderMap) -> RequestKey {
         .and_then(|value| value.to_str().ok())
         .and_then(|text| RequestKey::new(text).ok());
     given.unwrap_or_else(|| {
-        let fresh = door.keeper.mint(|now, entropy| KeyId::mint(now, entropy).to_string());
+        let fresh = keeper.mint(|now, entropy| KeyId::mint(now, entropy).to_string());
         RequestKey::new(&fresh).expect("an id is short printable ASCII")
     })
 }
 
-fn address(door: &Door, request: &Request) -> Option<IpAddr> {
+fn address(trusted_proxies: &[IpNet], request: &Request) -> Option<IpAddr> {
     let ConnectInfo(peer) = request.extensions().get::<ConnectInfo<SocketAddr>>()?;
-    Some(client_address(peer.ip(), request.headers(), &door.trusted_proxies))
+    Some(client_address(peer.ip(), request.headers(), trusted_proxies))
 }

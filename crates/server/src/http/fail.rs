@@ -68,6 +68,16 @@ impl Fail {
         self.code
     }
 
+    /// What is wrong with the request's members.
+    pub fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
+    /// The scope that the caller's key lacks, where that is what went wrong.
+    pub fn missing(&self) -> Option<&'static str> {
+        self.missing
+    }
+
     /// What it says for people.
     pub fn detail(&self) -> String {
         self.detail
@@ -75,14 +85,20 @@ impl Fail {
             .unwrap_or_else(|| self.code.entry().meaning.to_owned())
     }
 
+    /// In how many seconds to ask again, where asking again may help.
+    pub fn retry_after(&self) -> Option<HeaderValue> {
+        let seconds = self.retry_after.or(match self.code {
+            Code::CannotKnow | Code::StoreUnavailable | Code::OutcomeUnknown => Some(RETRY_SECONDS),
+            _ => None,
+        });
+        seconds.map(HeaderValue::from)
+    }
+
     /// The whole answer, for a request of this id.
     pub fn problem(self, request_id: &str) -> Response {
         let challenge = self.challenge();
         let code = self.code;
-        let retry_after = self.retry_after.or(match code {
-            Code::CannotKnow | Code::StoreUnavailable | Code::OutcomeUnknown => Some(RETRY_SECONDS),
-            _ => None,
-        });
+        let retry_after = self.retry_after();
         let status = StatusCode::from_u16(code.entry().status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut problem = Problem::new(code, request_id).with_faults(self.faults);
         problem.detail = self.detail.unwrap_or(problem.detail);
@@ -95,7 +111,7 @@ impl Fail {
             headers.insert(WWW_AUTHENTICATE, challenge);
         }
         if let Some(seconds) = retry_after {
-            headers.insert(RETRY_AFTER, seconds.into());
+            headers.insert(RETRY_AFTER, seconds);
         }
         mark(headers, request_id);
         response
@@ -130,7 +146,7 @@ impl IntoResponse for Fail {
 }
 
 /// Takes the failure out of an answer, with the `Allow` header that the router may have added.
-pub(super) fn carried(response: &mut Response) -> Option<(Fail, Option<HeaderValue>)> {
+pub(crate) fn carried(response: &mut Response) -> Option<(Fail, Option<HeaderValue>)> {
     let fail = response.extensions_mut().remove::<Box<Fail>>()?;
     Some((*fail, response.headers().get(ALLOW).cloned()))
 }

@@ -9,16 +9,16 @@
 //!             └─ answer or failure                       show.rs, fail.rs
 //! ```
 
-mod body;
+pub(crate) mod body;
 mod client_address;
 mod condition;
-mod credential;
+pub(crate) mod credential;
 mod cursor;
 mod docs;
-mod envelope;
+pub(crate) mod envelope;
 mod events;
 mod export;
-mod fail;
+pub(crate) mod fail;
 mod import;
 mod json_form;
 mod keys;
@@ -28,7 +28,7 @@ mod operations;
 mod parameters;
 mod place;
 mod projects;
-mod query;
+pub(crate) mod query;
 mod records;
 mod roles;
 mod services;
@@ -39,23 +39,26 @@ mod users;
 mod verify;
 mod whoami;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use bytes::Bytes;
+use http::HeaderMap;
 use ipnet::IpNet;
 use keyholt_api::code::Code;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-pub use client_address::{came_in_the_clear, client_address};
+pub use client_address::client_address;
 pub use fail::Fail;
 pub use openapi::{document, document_json};
 pub use operations::{Needs, Operation, operations};
 pub use verify::{inadmissible, verdict};
 
+use self::client_address::came_in_the_clear;
 use self::parameters::Parameters;
 use crate::config::{Config, PublicUrl};
 use crate::keeper::Keeper;
@@ -64,13 +67,12 @@ use crate::keeper::Keeper;
 #[derive(Clone)]
 pub(crate) struct Door {
     keeper: Arc<Keeper>,
-    trusted_proxies: Arc<[IpNet]>,
-    encryption: Encryption,
+    settings: Arc<Settings>,
     openapi: Bytes,
     parameters: Arc<Parameters>,
 }
 
-/// What the operator decides about the door.
+/// What the operator decides about the doors.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     /// The proxies that are believed about where requests come from.
@@ -97,6 +99,11 @@ impl Settings {
             encryption: Encryption::of(config),
         }
     }
+
+    /// Whether a request came over a connection that nobody encrypts, where encryption is promised.
+    pub(crate) fn misses_encryption(&self, peer: IpAddr, headers: &HeaderMap) -> bool {
+        self.encryption == Encryption::Required && came_in_the_clear(peer, headers, &self.trusted_proxies)
+    }
 }
 
 impl Encryption {
@@ -114,12 +121,11 @@ impl Encryption {
 /// The whole native API with its documentation pages.
 ///
 /// The peer's address is taken from the request extension `axum::extract::ConnectInfo<SocketAddr>`.
-pub fn router(keeper: Arc<Keeper>, settings: Settings) -> Router {
+pub fn router(keeper: Arc<Keeper>, settings: Arc<Settings>) -> Router {
     let document = document();
     let door = Door {
         keeper,
-        trusted_proxies: settings.trusted_proxies.into(),
-        encryption: settings.encryption,
+        settings,
         openapi: document_json(&document).into(),
         parameters: Arc::new(Parameters::of(&document)),
     };

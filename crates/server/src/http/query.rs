@@ -70,7 +70,7 @@ impl<S: Send + Sync, F: DeserializeOwned> FromRequestParts<S> for Paged<F> {
 }
 
 /// The pairs of a query, undecodable ones left out.
-pub(super) fn pairs(query: &str) -> impl Iterator<Item = (String, String)> {
+pub(crate) fn pairs(query: &str) -> impl Iterator<Item = (String, String)> {
     split(query).filter_map(|(name, value)| Some((decode(name)?, decode(value)?)))
 }
 

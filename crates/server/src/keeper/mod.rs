@@ -333,15 +333,20 @@ impl Keeper {
         let named = if word == "self" {
             Some(actor.home)
         } else {
-            let directory = self.keyring.directory();
-            let id = match word.parse::<ProjectId>() {
-                Ok(id) => directory.record(Noun::Project, id.uuid()).map(|_| id),
-                Err(_) => directory.id_of(Noun::Project, SYSTEM, word).map(ProjectId::from_uuid),
-            };
             // SECURITY: to anybody but operators another project does not exist.
-            id.filter(|id| *id == actor.home || actor.is_operator())
+            self.project_called(word)
+                .filter(|id| *id == actor.home || actor.is_operator())
         };
         named.ok_or(Refusal::NotFound(Noun::Project))
+    }
+
+    /// The id of the project that a setting names: an id or a slug.
+    pub fn project_called(&self, word: &str) -> Option<ProjectId> {
+        let directory = self.keyring.directory();
+        match word.parse::<ProjectId>() {
+            Ok(id) => directory.record(Noun::Project, id.uuid()).map(|_| id),
+            Err(_) => directory.id_of(Noun::Project, SYSTEM, word).map(ProjectId::from_uuid),
+        }
     }
 
     /// The owner that a reference names: an id, or the handle by which people name it.

@@ -6,6 +6,7 @@ mod backup;
 mod bad_inputs;
 mod coverage;
 mod credentials;
+mod dialects;
 mod exposure;
 mod first_run;
 mod follow;

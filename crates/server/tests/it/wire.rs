@@ -9,6 +9,7 @@ use axum::extract::ConnectInfo;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use keyholt_core::owner::Owner;
+use keyholt_server::dialects::{self, Desk, Dialect};
 use keyholt_server::http::{Encryption, Settings, router};
 use keyholt_server::keeper::Keeper;
 use serde_json::Value;
@@ -39,11 +40,13 @@ impl Wire {
 
     /// The same door, where clients are promised an encrypted connection or not.
     pub fn with(keeper: &Arc<Keeper>, encryption: Encryption) -> Self {
-        let settings = Settings {
-            trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
-            encryption,
-        };
-        Self(router(Arc::clone(keeper), settings))
+        Self(router(Arc::clone(keeper), settings(encryption)))
+    }
+
+    /// What a dialect answers for a project.
+    pub fn speaking(keeper: &Arc<Keeper>, dialect: &'static dyn Dialect, project: &str) -> Self {
+        let desk = Desk::new(Arc::clone(keeper), dialect, project, settings(Encryption::Optional));
+        Self(dialects::router(desk))
     }
 
     pub async fn send(&self, mut request: Request<Body>) -> Reply {
@@ -133,4 +136,11 @@ pub fn with_json(method: Method, path: &str, secret: &str, body: Value) -> Reque
 pub async fn administrator(house: &House) -> Held {
     let ada = house.user_with("ada", &["admin"]).await;
     house.issue(wish(Owner::User(ada.id), "laptop").everything()).await
+}
+
+fn settings(encryption: Encryption) -> Arc<Settings> {
+    Arc::new(Settings {
+        trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
+        encryption,
+    })
 }

@@ -1,0 +1,234 @@
+//! Dialects: other products' tongues, so that their own unmodified clients work against Keyholt.
+//!
+//! A dialect is a thin translation and decides nothing: each of its routes is one call of the keeper and an answer in the
+//! product's words, as the mapping table at the top of its file says. It is off unless configured, and bound to one
+//! project: a key of any other project is nobody's here, an operator's too.
+//!
+//! ```text
+//! envelope ── id, source, headers, panics, failures in the dialect's own words     envelope.rs
+//!   └─ handler: one line of arguments, one call                                    meerschaum/, datalayer/, …
+//!        ├─ who calls                                                              caller.rs
+//!        ├─ query, body                                                            reading.rs
+//!        ├─ what only the dialect knows of a key, in the key's metadata            notes.rs
+//!        └─ answer, or `Fail`, as everywhere
+//! ```
+//!
+//! A dialect's routes and its table of operations are one and the same list ([`Dialect::routes`]), from which the coverage
+//! tests are driven: a route without an authorization row and an audit row cannot be written.
+//!
+//! Where it is: below a path of the main listener, or on a listener of its own, or both.
+//!
+//! A new dialect is: a folder here, a line in [`DIALECTS`], its three settings in `config/setting.rs`, and a `Speaker` in
+//! `tests/it/dialects/coverage.rs`. Tests tell which of these is missing.
+
+pub mod caller;
+mod datalayer;
+mod envelope;
+mod listing;
+mod meerschaum;
+pub mod notes;
+mod reading;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use axum::Router;
+use axum::handler::Handler;
+use axum::middleware::from_fn_with_state;
+use axum::response::Response;
+use axum::routing::{MethodFilter, MethodRouter, on};
+use http::request::Parts;
+use http::{HeaderMap, Method, Uri};
+use keyholt_api::code::Code;
+use keyholt_core::actor::{Actor, Source};
+use keyholt_core::id::ProjectId;
+
+pub use self::datalayer::Datalayer;
+pub use self::meerschaum::Meerschaum;
+use crate::config;
+use crate::http::credential::{self, Misplaced};
+use crate::http::fail::Answer;
+use crate::http::{Fail, Needs, Operation, Settings};
+use crate::keeper::Keeper;
+
+/// Every dialect there is.
+pub static DIALECTS: [&dyn Dialect; 2] = [&Meerschaum, &Datalayer];
+
+/// A tongue that is not ours.
+#[async_trait]
+pub trait Dialect: Send + Sync {
+    /// Its name among the settings (`dialects.<name>.project`) and in the metadata of keys.
+    fn name(&self) -> &'static str;
+
+    /// Its operations with what answers them; there is no other way in.
+    fn routes(&self) -> Vec<Route>;
+
+    /// A failure in its words: status and body. The envelope adds `Retry-After` and `Allow` where they belong.
+    fn say(&self, fail: &Fail) -> Response;
+
+    /// Who calls. As a rule that is whoever shows a Bearer credential in the project that the dialect is bound to.
+    async fn recognise(&self, desk: &Desk, parts: &Parts, source: Source) -> Answer<Actor> {
+        desk.authenticate(credential::presented(&parts.headers)?, source)
+    }
+
+    /// A credential that the URL shows, which is refused, unless that is how the product does it.
+    fn in_url(&self, uri: &Uri) -> Option<Misplaced> {
+        credential::in_url(uri)
+    }
+
+    /// Makes an answer what this product's clients need it to be; as a rule nothing.
+    fn finish(&self, _headers: &mut HeaderMap) {}
+}
+
+/// One operation of a dialect, and what answers it.
+pub struct Route {
+    /// What the coverage tests are driven by.
+    pub operation: Operation,
+    handler: MethodRouter<Desk>,
+}
+
+impl Route {
+    /// An operation of this name, method and path; what a caller needs, the action of its audit event, and the handler.
+    pub fn new<H, T>(
+        id: &'static str,
+        (method, path): (&'static str, &'static str),
+        needs: Needs,
+        audit: Option<&'static str>,
+        handler: H,
+    ) -> Self
+    where
+        H: Handler<T, Desk>,
+        T: 'static,
+    {
+        let filter = method
+            .parse::<Method>()
+            .ok()
+            .and_then(|method| MethodFilter::try_from(method).ok());
+        Self {
+            operation: Operation {
+                id,
+                method,
+                path,
+                needs,
+                audit,
+            },
+            handler: on(filter.expect("a method that axum can route"), handler),
+        }
+    }
+}
+
+/// What every handler of a dialect needs.
+#[derive(Clone)]
+pub struct Desk {
+    /// Who decides.
+    pub keeper: Arc<Keeper>,
+    /// Whose tongue is spoken.
+    pub dialect: &'static dyn Dialect,
+    project: Arc<str>,
+    settings: Arc<Settings>,
+}
+
+impl Desk {
+    /// A desk at which `dialect` is spoken for the project of this slug or id.
+    pub fn new(keeper: Arc<Keeper>, dialect: &'static dyn Dialect, project: &str, settings: Arc<Settings>) -> Self {
+        Self {
+            keeper,
+            dialect,
+            project: project.into(),
+            settings,
+        }
+    }
+
+    /// The project that the dialect is bound to. It may be founded after the start.
+    pub fn project(&self) -> Answer<ProjectId> {
+        self.keeper.project_called(&self.project).ok_or_else(|| {
+            tracing::warn!(
+                dialect = self.dialect.name(),
+                project = &*self.project,
+                "there is no such project"
+            );
+            Fail::saying(Code::NotFound, "this service has not been set up yet")
+        })
+    }
+
+    /// Who shows this secret, provided that it is a key of this project.
+    ///
+    /// SECURITY: a key of another project is told what a wrong secret is told, an operator's too: a dialect speaks of one
+    /// project only, and of what its own people may do there.
+    pub fn authenticate(&self, secret: &str, source: Source) -> Answer<Actor> {
+        let project = self.project()?;
+        let actor = self.keeper.authenticate(secret, source)?;
+        if actor.home == project {
+            Ok(actor)
+        } else {
+            Err(Fail::new(Code::InvalidCredential))
+        }
+    }
+
+    /// A failure as a whole answer, for what fails before any route is reached.
+    pub fn complain(&self, fail: &Fail, request_id: &str) -> Response {
+        envelope::finished(self, envelope::said(self, fail), request_id)
+    }
+}
+
+/// All that a dialect answers, at the root.
+pub fn router(desk: Desk) -> Router {
+    desk.dialect
+        .routes()
+        .into_iter()
+        .fold(Router::new(), |router, route| {
+            router.route(route.operation.path, route.handler)
+        })
+        .method_not_allowed_fallback(async || Fail::new(Code::MethodNotAllowed))
+        .fallback(async || Fail::new(Code::NoSuchRoute))
+        .layer(from_fn_with_state(desk.clone(), envelope::envelope))
+        .with_state(desk)
+}
+
+/// The dialect of this name.
+pub fn named(name: &str) -> Option<&'static dyn Dialect> {
+    DIALECTS.into_iter().find(|dialect| dialect.name() == name)
+}
+
+/// The desks of the dialects that are on, each with where it is.
+pub fn desks<'a>(
+    keeper: &Arc<Keeper>,
+    settings: &'a [config::Dialect],
+    doors: &Arc<Settings>,
+) -> Vec<(Desk, &'a config::Dialect)> {
+    let desk = |setting: &'a config::Dialect| {
+        let dialect = named(setting.name)?;
+        let desk = Desk::new(Arc::clone(keeper), dialect, &setting.project, Arc::clone(doors));
+        Some((desk, setting))
+    };
+    settings.iter().filter_map(desk).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_dialect_has_its_settings_and_every_setting_its_dialect() {
+        let dialects: BTreeSet<&str> = DIALECTS.iter().map(|dialect| dialect.name()).collect();
+        let settings: BTreeSet<&str> = config::dialect_names().collect();
+        assert_eq!(dialects, settings);
+        for name in dialects {
+            for leaf in ["project", "mount", "listen"] {
+                let setting = format!("dialects.{name}.{leaf}");
+                assert!(config::Setting::named(&setting).is_some(), "{setting}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_operation_is_named_twice() {
+        for dialect in DIALECTS {
+            let routes = dialect.routes();
+            let ids: BTreeSet<&str> = routes.iter().map(|route| route.operation.id).collect();
+            assert_eq!(ids.len(), routes.len(), "{}", dialect.name());
+        }
+    }
+}

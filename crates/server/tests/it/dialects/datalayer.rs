@@ -1,0 +1,120 @@
+//! Datalayer's tongue.
+
+use axum::body::Body;
+use http::{Method, Request};
+use keyholt_server::dialects::Datalayer;
+use keyholt_server::http::Operation;
+use serde_json::{Value, json};
+
+use super::village::{Complaint, Speaker, Village};
+use crate::house::canary;
+use crate::wire::{Reply, request, with_json};
+
+pub const SPEAKER: Speaker = Speaker {
+    dialect: &Datalayer,
+    example,
+    complaint,
+    canary: register,
+};
+
+fn example(village: &Village, operation: &Operation, secret: &str) -> Request<Body> {
+    let method: Method = operation.method.parse().unwrap();
+    let path = operation.path.replace("{uid}", &village.target.id().to_string());
+    let body = match operation.id {
+        "login" => return with_json(method, &path, "", json!({ "token": secret })),
+        "create_token" => json!({"name": "new", "description": "YQ==", "variant": "user_token", "expiration_date": 0}),
+        "create_api_key" => json!({"name": "new", "description": "a", "expirationDate": 1_900_000_000_000_i64}),
+        "update_token" | "update_api_key" => json!({"name": "renamed"}),
+        _ => return request(method, &path, secret, Body::empty()),
+    };
+    with_json(method, &path, secret, body)
+}
+
+/// `success` is false, and `message` says why.
+fn complaint(reply: &Reply) -> Complaint {
+    let body = reply.json();
+    assert_eq!(body["success"], Value::Bool(false), "{body}");
+    assert!(!body["message"].as_str().unwrap().is_empty(), "{body}");
+    match reply.status.as_u16() {
+        401 => Complaint::NotKnown,
+        403 => Complaint::NotAllowed,
+        404 => Complaint::NotThere,
+        400..500 => Complaint::Wrong,
+        _ => panic!("{body}"),
+    }
+}
+
+fn register(reply: &Reply) {
+    if let Some(value) = reply.json()["access_token"].as_str() {
+        canary(value);
+        canary(value.rsplit('.').next().unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_was_made_works_in_both_spellings_and_no_other_until_it_is_deleted() {
+    let village = Village::open(&Datalayer).await;
+    let wire = &village.wire;
+    let body = json!({"name": "ci", "description": "builds", "expirationDate": 1_900_000_000_000_i64});
+    let made = wire.post(&village.adas.secret, "/api/iam/v1/api-keys", body).await.ok();
+    register(&made);
+    let made = made.json();
+    let value = made["token"].as_str().unwrap();
+    let [header, payload, secret] = value.split('.').collect::<Vec<_>>().try_into().unwrap();
+    for good in [value, secret] {
+        let me = wire.get(good, "/api/iam/v1/whoami").await.ok().json();
+        assert_eq!(me["profile"]["handle_s"], "ada");
+    }
+    let others = wire.get(&village.bobs.secret, "/api/iam/v1/api-keys").await.ok().json();
+    assert_eq!(others["apiKeys"].as_array().unwrap().len(), 1, "Bob's own key alone");
+    for bad in [
+        format!("{header}.{payload}x.{secret}"),
+        format!("{header}..{secret}"),
+        format!("{header}.{payload}.{secret}."),
+        format!("{header}.{payload}.{}", village.target.secret),
+        format!("x{value}"),
+    ] {
+        let reply = wire.get(&bad, "/api/iam/v1/whoami").await;
+        assert_eq!(complaint(&reply), Complaint::NotKnown, "{bad}");
+    }
+    let path = format!("/api/iam/v1/api-keys/{}", made["uid"].as_str().unwrap());
+    for (secret, expected) in [
+        (&village.bobs.secret, 404),
+        (&village.adas.secret, 200),
+        (&village.adas.secret, 404),
+    ] {
+        let delete = request(Method::DELETE, &path, secret, Body::empty());
+        assert_eq!(wire.send(delete).await.status, expected);
+    }
+    for dead in [value, secret] {
+        let reply = wire.get(dead, "/api/iam/v1/whoami").await;
+        assert_eq!(complaint(&reply), Complaint::NotKnown);
+    }
+}
+
+#[tokio::test]
+async fn a_key_carries_what_its_maker_s_key_carries_and_lives_no_longer() {
+    use crate::house::{Wishes, wish};
+    let village = Village::open(&Datalayer).await;
+    let owner = keyholt_core::owner::Owner::User(village.ada.id);
+    let narrow = wish(owner, "narrow")
+        .scopes(&["orders:read", "keyholt:self:*"])
+        .lasting(keyholt_core::time::Span::days(1));
+    let narrow = village.house.issue(narrow).await;
+    let body = json!({"name": "child", "description": "", "variant": "user_token", "expiration_date": 0});
+    let made = village.wire.post(&narrow.secret, "/api/iam/v1/tokens", body).await.ok();
+    register(&made);
+    let made = made.json();
+    let child = village.house.key(made["uid"].as_str().unwrap().parse().unwrap()).await;
+    assert_eq!(
+        (child.access, child.expiry),
+        (narrow.key.access.clone(), narrow.key.expiry)
+    );
+    let body = json!({"name": "child", "description": "", "expirationDate": 1_900_000_000_000_i64});
+    let reply = village.wire.post(&narrow.secret, "/api/iam/v1/api-keys", body).await;
+    assert_eq!(
+        complaint(&reply),
+        Complaint::NotAllowed,
+        "an explicit wish is not shortened silently"
+    );
+}

@@ -1,0 +1,7 @@
+//! Dialects: each in its own words, and all of them under the rules that hold everywhere.
+
+mod coverage;
+mod datalayer;
+mod doors;
+mod meerschaum;
+mod village;

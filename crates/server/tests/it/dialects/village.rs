@@ -1,0 +1,83 @@
+//! A house in which dialects are spoken, and how the stories speak them.
+
+use axum::body::Body;
+use http::Request;
+use keyholt_core::commit::Record;
+use keyholt_core::owner::{MemberRight, Owner, User};
+use keyholt_server::dialects::Dialect;
+use keyholt_server::http::Operation;
+
+use crate::house::{Held, House, Wishes, charter, wish};
+use crate::wire::{Reply, Wire};
+
+/// How the stories speak a dialect.
+pub struct Speaker {
+    pub dialect: &'static dyn Dialect,
+    /// A request that is right in everything but, perhaps, who makes it; an empty secret is none.
+    pub example: fn(&Village, &Operation, &str) -> Request<Body>,
+    /// What kind of failure an answer is, after a look at its form.
+    pub complaint: fn(&Reply) -> Complaint,
+    /// Registers the secrets that an answer shows.
+    pub canary: fn(&Reply),
+}
+
+/// What a failure says in any tongue.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Complaint {
+    /// The caller is nobody.
+    NotKnown,
+    /// The caller may not.
+    NotAllowed,
+    /// There is no such thing.
+    NotThere,
+    /// The request is wrong.
+    Wrong,
+}
+
+/// A house in which there is one of everything that a dialect speaks of.
+pub struct Village {
+    pub house: House,
+    pub wire: Wire,
+    pub ada: User,
+    /// A key of Ada's that carries everything.
+    pub adas: Held,
+    /// Another key of hers, which every request about a key is about.
+    pub target: Held,
+    /// A key of hers that may do nothing.
+    pub idle: Held,
+    /// A key of Bob's, who has nothing to do with Ada.
+    pub bobs: Held,
+    /// An administrator's key of another project.
+    pub stranger: Held,
+}
+
+impl Village {
+    pub async fn open(dialect: &'static dyn Dialect) -> Self {
+        let house = House::open().await;
+        let wire = Wire::speaking(&house.keeper, dialect, "acme");
+        let ada = house.user("ada").await;
+        let bob = house.user("bob").await;
+        house.team("platform", vec![(&ada, MemberRight::ManageKeys)]).await;
+        let globex = house
+            .keeper
+            .found_project(&house.olga(), charter("globex"))
+            .await
+            .unwrap();
+        let hank = house.new_user(globex.id, "hank", &["admin"]);
+        house.enrol(Record::User(hank.clone())).await;
+        Self {
+            adas: house.issue(wish(Owner::User(ada.id), "laptop").everything()).await,
+            target: house
+                .issue(wish(Owner::User(ada.id), "target").scopes(&["orders:read"]))
+                .await,
+            idle: house.issue(wish(Owner::User(ada.id), "idle")).await,
+            bobs: house.issue(wish(Owner::User(bob.id), "laptop").everything()).await,
+            stranger: house
+                .issue_in(globex.id, wish(Owner::User(hank.id), "hank").everything())
+                .await,
+            house,
+            wire,
+            ada,
+        }
+    }
+}
