@@ -3,13 +3,11 @@
 pub mod data;
 pub mod figure;
 pub mod inside;
-pub mod load;
-pub mod machine;
-pub mod process;
 pub mod report;
 pub mod rival;
 pub mod row;
 pub mod say;
 pub mod setting;
 mod single;
-mod wire;
+
+pub use keyholt_rig::{load, machine, process, wire};

@@ -11,6 +11,8 @@ use keyholt_bench::report::Report;
 use keyholt_bench::row::{GROUPS, Group};
 use keyholt_bench::setting::{Extent, Setting};
 use keyholt_bench::{inside, rival, say};
+use keyholt_core::time::Moment;
+use keyholt_server::clock::{Clock, SystemClock};
 
 #[derive(Parser)]
 #[command(about = "Measures Keyholt")]
@@ -103,7 +105,7 @@ fn main() -> anyhow::Result<ExitCode> {
 fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let groups = chosen(&options.rows)?;
     let setting = setting(options)?;
-    let this = Run::begin();
+    let this = Run::begin(&Moment::from_ms(SystemClock::new().now_ms()).to_string());
     let kept = setting.home.join("results.json");
     let mut report = if options.quick {
         Report::default()

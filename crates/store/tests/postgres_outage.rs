@@ -1,5 +1,6 @@
 //! PostgreSQL gone, frozen and back: nobody hangs, nobody is told a wrong thing, and the store is itself again soon.
 
+#[expect(dead_code, reason = "this test program uses a part of it")]
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,9 +11,9 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use keyholt_core::id::KeyId;
 use keyholt_core::owner::Owner;
+use keyholt_rig::postgres::Server;
 use keyholt_store::{ANSWER_WITHIN, CommitError, EventNumber, Limit, Loaded, Postgres, Store, StoreError};
 use support::database::Database;
-use support::server::Server;
 use support::world::World;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::Instant;

@@ -1,12 +1,13 @@
 //! PostgreSQL over TLS: encrypted when asked, and never with a stranger when the certificate is to be checked.
 
+#[expect(dead_code, reason = "this test program uses a part of it")]
 mod support;
 
 use std::path::Path;
 
+use keyholt_rig::postgres::Server;
 use keyholt_store::{Postgres, Store, StoreError};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use support::server::Server;
 use support::world::Seeded;
 use tokio::task::spawn_blocking;
 

@@ -8,15 +8,24 @@ use super::{File, Finding};
 const STAIRCASE: &[(&str, &[&str])] = &[
     ("keyholt-core", &[]),
     ("keyholt-api", &["keyholt-core"]),
-    ("keyholt-store", &["keyholt-core"]),
+    // What tests drive real servers with; it knows none of ours.
+    ("keyholt-rig", &[]),
+    ("keyholt-store", &["keyholt-core", "keyholt-rig"]),
     ("keyholt-server", &["keyholt-core", "keyholt-api", "keyholt-store"]),
     ("keyholt", &["keyholt-core", "keyholt-api", "keyholt-server"]),
     ("keyholt-client", &["keyholt-api"]),
     // `generate` prints what the wire and the server declare.
     (
         "keyholt-bench",
-        &["keyholt-core", "keyholt-api", "keyholt-store", "keyholt-server"],
+        &[
+            "keyholt-core",
+            "keyholt-api",
+            "keyholt-store",
+            "keyholt-server",
+            "keyholt-rig",
+        ],
     ),
+    ("keyholt-torture", &["keyholt-rig"]),
     ("xtask", &["keyholt", "keyholt-api", "keyholt-server"]),
 ];
 

@@ -1,7 +1,4 @@
-//! What the tests of PostgreSQL share: databases, servers to torture, and a small world to write about.
-
-#![expect(dead_code, reason = "each test program uses a part of it")]
+//! What the tests of PostgreSQL share: databases, and a small world to write about.
 
 pub mod database;
-pub mod server;
 pub mod world;

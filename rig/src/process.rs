@@ -1,11 +1,11 @@
-//! A server under load as a process: started, asked for its address, read in `/proc`, and stopped.
+//! A server as a process: started, asked for its address, read in `/proc`, stopped or killed.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -22,7 +22,7 @@ pub struct Process {
     child: Child,
     started: Instant,
     address: SocketAddr,
-    _stdout: BufReader<ChildStdout>,
+    stdout: BufReader<ChildStdout>,
 }
 
 impl Process {
@@ -56,7 +56,7 @@ impl Process {
             child,
             started,
             address,
-            _stdout: stdout,
+            stdout,
         })
     }
 
@@ -93,9 +93,52 @@ impl Process {
         Ok(pages * rustix::param::page_size() as u64)
     }
 
+    /// The next word that it says on stdout and that begins so. Blocks until it is said.
+    pub fn word(&mut self, beginning: &str) -> anyhow::Result<String> {
+        let mut line = String::new();
+        loop {
+            line.clear();
+            if self.stdout.read_line(&mut line)? == 0 {
+                bail!("the server ended before it said `{beginning}`");
+            }
+            if let Some(word) = line.split_whitespace().find(|word| word.starts_with(beginning)) {
+                return Ok(word.to_owned());
+            }
+        }
+    }
+
+    /// Whether it has ended, and how.
+    pub fn ended(&mut self) -> anyhow::Result<Option<ExitStatus>> {
+        Ok(self.child.try_wait()?)
+    }
+
+    /// Kills it and all that descend from it, as a crash would.
+    pub fn kill(&mut self) -> anyhow::Result<()> {
+        // Children first: a tracer that dies first would let its tracee go on.
+        for pid in family(self.id())?.into_iter().rev() {
+            // One that ended in between needs no signal.
+            let _ = rustix::process::kill_process(raw(pid)?, rustix::process::Signal::KILL);
+        }
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Asks it to end, without waiting.
+    pub fn terminate(&self) -> anyhow::Result<()> {
+        Ok(rustix::process::kill_process(
+            raw(self.id())?,
+            rustix::process::Signal::TERM,
+        )?)
+    }
+
     /// Asks it to end, and waits until it has.
-    pub fn stop(mut self) -> anyhow::Result<()> {
+    pub fn stop(self) -> anyhow::Result<()> {
         self.terminate()?;
+        self.wait()
+    }
+
+    /// Waits until it has ended, as it was asked to.
+    pub fn wait(mut self) -> anyhow::Result<()> {
         let asked = Instant::now();
         while asked.elapsed() < STOP_WITHIN {
             if let Some(status) = self.child.try_wait()? {
@@ -109,14 +152,6 @@ impl Process {
         }
         bail!("a server did not end within {STOP_WITHIN:?}")
     }
-
-    fn terminate(&self) -> anyhow::Result<()> {
-        let pid = i32::try_from(self.id())
-            .ok()
-            .and_then(rustix::process::Pid::from_raw)
-            .context("no process id")?;
-        Ok(rustix::process::kill_process(pid, rustix::process::Signal::TERM)?)
-    }
 }
 
 impl Drop for Process {
@@ -125,6 +160,11 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn raw(pid: u32) -> anyhow::Result<rustix::process::Pid> {
+    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+    pid.context("no process id")
 }
 
 /// The address in a line that says where a server listens.

@@ -3,8 +3,6 @@
 use std::fs;
 use std::process::Command;
 
-use keyholt_core::time::Moment;
-use keyholt_server::clock::{Clock, SystemClock};
 use serde::{Deserialize, Serialize};
 
 /// The machine.
@@ -51,7 +49,7 @@ impl Machine {
     }
 }
 
-/// One run of the bench.
+/// One run of a harness.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Run {
     /// The day.
@@ -73,9 +71,8 @@ pub enum Tree {
 }
 
 impl Run {
-    /// A run that begins now.
-    pub fn begin() -> Self {
-        let now = Moment::from_ms(SystemClock::new().now_ms()).to_string();
+    /// A run that begins now, which is an instant in RFC 3339.
+    pub fn begin(now: &str) -> Self {
         // The report is written by the run itself, so that it differs says nothing.
         let changed = said_by(
             "git",
@@ -86,6 +83,7 @@ impl Run {
                 "--",
                 ".",
                 ":!docs/benchmarks.md",
+                ":!docs/explanation/reliability.md",
             ],
         );
         Self {

@@ -1,4 +1,4 @@
-//! A PostgreSQL server of a test's own, to be stopped, frozen and brought back.
+//! A PostgreSQL server of one's own, to be stopped, frozen and brought back.
 
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
