@@ -126,7 +126,10 @@ impl Setting {
         Process::start(&mut command).with_context(|| {
             let log = std::fs::read_to_string(log_of(data)).unwrap_or_default();
             let last: Vec<&str> = log.lines().rev().take(LOG_LINES_SHOWN).collect();
-            format!("its last words: {}", last.into_iter().rev().collect::<Vec<_>>().join(" | "))
+            format!(
+                "its last words: {}",
+                last.into_iter().rev().collect::<Vec<_>>().join(" | ")
+            )
         })
     }
 

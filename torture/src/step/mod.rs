@@ -1,7 +1,15 @@
 //! The steps, in the order in which they are taken.
 
+mod clock;
+mod disk;
+mod drain;
+mod flips;
 mod kill;
+mod outage;
+mod overload;
 mod race;
+mod seals;
+mod timing;
 
 use crate::figure::Figure;
 use crate::setting::Setting;
@@ -27,5 +35,45 @@ pub const STEPS: &[Step] = &[
         name: "race",
         about: "one key hammered while it is revoked",
         take: race::take,
+    },
+    Step {
+        name: "seals",
+        about: "somebody writes to the database without the master key",
+        take: seals::take,
+    },
+    Step {
+        name: "flips",
+        about: "random bytes of the database flipped",
+        take: flips::take,
+    },
+    Step {
+        name: "clock",
+        about: "the wall clock set back and forward",
+        take: clock::take,
+    },
+    Step {
+        name: "outage",
+        about: "PostgreSQL frozen, killed and cut off",
+        take: outage::take,
+    },
+    Step {
+        name: "disk",
+        about: "the disk fails, is full, and loses power",
+        take: disk::take,
+    },
+    Step {
+        name: "drain",
+        about: "SIGTERM and kill -9 under load",
+        take: drain::take,
+    },
+    Step {
+        name: "overload",
+        about: "more load than can be carried, and slow clients",
+        take: overload::take,
+    },
+    Step {
+        name: "timing",
+        about: "what the time of an answer tells",
+        take: timing::take,
     },
 ];

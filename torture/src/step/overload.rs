@@ -1,0 +1,202 @@
+//! More load than can be carried, and clients that are slow on purpose: others hardly notice.
+
+use std::io::Write;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use keyholt_rig::load::{Closed, Expected, Open, Request, Script};
+use keyholt_rig::process::Process;
+use serde_json::json;
+
+use crate::figure::{Figure, Wrongs, quantile};
+use crate::house::{House, KEYS, owner_name, text};
+use crate::setting::{Setting, Start};
+
+/// Connections that saturate a small server, and three times as many again and again.
+const SATURATING: usize = 64;
+const OVERLOADING: usize = 3 * 256;
+/// Rounds of each, in alternation.
+const ROUNDS: usize = 3;
+/// Until all connections are made and served.
+const WARM_UP: Duration = Duration::from_secs(1);
+/// Part of the peak that must be left.
+const GOODPUT: f64 = 0.9;
+/// How long a revocation may take while everything is overloaded, 99 times of 100.
+const REVOKE_P99: Duration = Duration::from_millis(200);
+/// What the memory may grow by.
+const GROWTH_BYTES_MAX: u64 = 64 << 20;
+/// Slow clients, the rate at which others ask, and what may be added to their latency.
+const SLOW: usize = 1000;
+const RATE: u32 = 300;
+const ADDED_MS: f64 = 5.0;
+
+pub(super) fn take(setting: &Setting) -> anyhow::Result<Vec<Figure>> {
+    let house = House::build(setting)?;
+    let folder = house.copy(setting)?;
+    let server = setting.start(folder.path(), &Start::default())?;
+    let mut olga = house.people.operator(server.address());
+    let body = json!({ "name": "asked", "owner": { "user": owner_name(0) }, "scopes": ["orders:read"] });
+    let secret = text(&olga.must("POST", KEYS, Some(&body), 201)?, "/secret");
+    setting.register([&secret])?;
+    let question = json!({ "credential": secret, "scopes": ["orders:read"] });
+    let request = Request {
+        method: "POST",
+        path: "/v1/verify",
+        headers: vec![("Authorization", format!("Bearer {}", house.people.gateway))],
+        body: Some(question.to_string()),
+    };
+    let script = Script::fixed(&request, Expected::Status(200));
+    let mut figures = overload(setting, &house, &server, &script)?;
+    figures.push(slow(setting, &server, &script)?);
+    server.stop()?;
+    Ok(figures)
+}
+
+fn overload(setting: &Setting, house: &House, server: &Process, script: &Script) -> anyhow::Result<Vec<Figure>> {
+    let time = setting.form.of(Duration::from_millis(800), Duration::from_secs(5));
+    let closed = |connections| Closed {
+        address: server.address(),
+        connections,
+        threads: 1,
+        warm_up: WARM_UP,
+        time,
+    };
+    let (mut peaks, mut goods, mut revokes) = (Vec::new(), Vec::new(), Vec::new());
+    closed(SATURATING).run(script, || server.cpu())?;
+    let before = server.resident()?;
+    let mut wrongs = Wrongs::default();
+    for _ in 0..ROUNDS {
+        peaks.push(closed(SATURATING).run(script, || server.cpu())?.per_second() as u64);
+        let over = AtomicBool::new(false);
+        let (round, part) = thread::scope(|scope| {
+            let revoker = scope.spawn(|| revoke(setting, house, server.address(), &over));
+            let round = closed(OVERLOADING).run(script, || server.cpu());
+            over.store(true, Ordering::Relaxed);
+            (round, revoker.join())
+        });
+        goods.push(round?.per_second() as u64);
+        match part {
+            Ok(Ok(part)) => revokes.extend(part),
+            Ok(Err(error)) => wrongs.add(format!("{error:#}")),
+            Err(_) => wrongs.add("the revoker panicked"),
+        }
+    }
+    let growth = server.resident()?.saturating_sub(before);
+    let median = |values: &mut Vec<u64>| quantile(values, 0.5).unwrap_or(0) as f64;
+    let part = median(&mut goods) / median(&mut peaks);
+    let count = revokes.len();
+    let p99 = quantile(&mut revokes, 0.99).unwrap_or(Duration::MAX);
+    // A machine that others work on at the same time is given more time.
+    let allowed = setting.form.of(REVOKE_P99 * 5, REVOKE_P99);
+    Ok(vec![
+        Figure::new(
+            format!("{OVERLOADING} connections that ask without pause, where {SATURATING} saturate it"),
+            format!("{:.0} % of the peak throughput is left", part * 100.0),
+            "at least 90 %",
+            part >= GOODPUT,
+        ),
+        Figure::new(
+            "revocations meanwhile",
+            format!("{}; p99 of {count} is {:.0} ms", wrongs.told(), p99.as_secs_f64() * 1e3),
+            format!("p99 below {} ms", allowed.as_millis()),
+            wrongs.count() == 0 && count >= 10 && p99 < allowed,
+        ),
+        Figure::new(
+            "memory meanwhile",
+            format!("{:.1} MiB more", growth as f64 / f64::from(1 << 20)),
+            format!("at most {} MiB", GROWTH_BYTES_MAX >> 20),
+            growth <= GROWTH_BYTES_MAX,
+        ),
+    ])
+}
+
+/// Makes and revokes keys, and tells how long each revocation took.
+fn revoke(setting: &Setting, house: &House, address: SocketAddr, over: &AtomicBool) -> anyhow::Result<Vec<Duration>> {
+    let mut olga = house.people.operator(address);
+    let mut took = Vec::new();
+    while !over.load(Ordering::Relaxed) {
+        let body = json!({ "name": "revoked", "owner": { "user": owner_name(1) }, "scopes": ["orders:read"] });
+        let made = olga.must("POST", KEYS, Some(&body), 201)?;
+        setting.register([text(&made, "/secret")])?;
+        let path = format!("{KEYS}/{}/revoke", text(&made, "/key/id"));
+        let asked = Instant::now();
+        olga.must("POST", &path, Some(&json!({ "cause": "x" })), 200)?;
+        took.push(asked.elapsed());
+    }
+    Ok(took)
+}
+
+/// A thousand clients that send a byte now and then, beside others who want answers.
+fn slow(setting: &Setting, server: &Process, script: &Script) -> anyhow::Result<Figure> {
+    let open = Open {
+        address: server.address(),
+        connections: 8,
+        per_second: RATE,
+        warm_up: Duration::from_millis(200),
+        time: setting.form.of(Duration::from_secs(2), Duration::from_secs(10)),
+    };
+    let (mut alone, mut beside) = (Vec::new(), Vec::new());
+    let mut connected = 0;
+    for _ in 0..ROUNDS {
+        alone.push((open.run(script)?.quantile_ms(0.99) * 1e3) as u64);
+        let crowd = Crowd::gather(server.address())?;
+        connected = crowd.count;
+        beside.push((open.run(script)?.quantile_ms(0.99) * 1e3) as u64);
+        crowd.leave()?;
+    }
+    let ms = |values: &mut Vec<u64>| quantile(values, 0.5).unwrap_or(u64::MAX) as f64 / 1e3;
+    let (alone, beside) = (ms(&mut alone), ms(&mut beside));
+    Ok(Figure::new(
+        format!("{connected} slow clients beside others that ask {RATE} times a second"),
+        format!("p99 of the others {beside:.2} ms, without the slow ones {alone:.2} ms"),
+        format!("at most twice as long and {ADDED_MS} ms"),
+        connected >= SLOW && beside <= alone * 2.0 + ADDED_MS,
+    ))
+}
+
+/// Clients that send a byte of a request now and then.
+struct Crowd {
+    over: Arc<AtomicBool>,
+    thread: thread::JoinHandle<()>,
+    count: usize,
+}
+
+impl Crowd {
+    fn gather(address: SocketAddr) -> anyhow::Result<Self> {
+        let head = "POST /v1/verify HTTP/1.1\r\nHost: torture\r\nContent-Type: application/json\r\n";
+        let mut streams = Vec::with_capacity(SLOW);
+        for number in 0..SLOW {
+            let mut stream = TcpStream::connect(address)?;
+            match number % 3 {
+                // Slow in its head, slow in its body, and silent.
+                0 => stream.write_all(b"GET /v1/self HTT")?,
+                1 => stream.write_all(format!("{head}Content-Length: 5000\r\n\r\n{{").as_bytes())?,
+                _ => {}
+            }
+            streams.push((number, stream));
+        }
+        let over = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&over);
+        let count = streams.len();
+        let thread = thread::spawn(move || {
+            while !seen.load(Ordering::Relaxed) {
+                for (number, stream) in &mut streams {
+                    if *number % 3 < 2 {
+                        // The server may have lost its patience, which is its right.
+                        let _ = stream.write(b" ");
+                    }
+                }
+                thread::sleep(Duration::from_millis(500));
+            }
+        });
+        Ok(Self { over, thread, count })
+    }
+
+    fn leave(self) -> anyhow::Result<()> {
+        self.over.store(true, Ordering::Relaxed);
+        self.thread.join().map_err(|_| anyhow::anyhow!("the crowd panicked"))
+    }
+}
