@@ -47,9 +47,9 @@ await step("readProviders", async () => {
   assert.deepEqual(await nobody().request(readProviders()), []);
 });
 
-await step("passwordRequest, passwordReset: no mail is sent, and that is said", async () => {
-  await refused(nobody().request(passwordRequest("ada@example.org")), 403, "FORBIDDEN");
-  await refused(nobody().request(passwordReset("token", "password")), 403, "FORBIDDEN");
+await step("passwordRequest, passwordReset: Keyholt sends no mail, and does not pretend to", async () => {
+  await refused(nobody().request(passwordRequest("ada@example.org")), 404, "ROUTE_NOT_FOUND");
+  await refused(nobody().request(passwordReset("token", "password")), 404, "ROUTE_NOT_FOUND");
 });
 
 await step("graphql: oneself, others, and the token", async () => {

@@ -32,7 +32,17 @@ const LOOKED_AT_MAX: usize = 20_000;
 
 /// What may be asked about events.
 const KNOWN: Known = Known {
-    fields: &["id", "action", "user", "timestamp", "ip", "user_agent", "collection", "item", "origin"],
+    fields: &[
+        "id",
+        "action",
+        "user",
+        "timestamp",
+        "ip",
+        "user_agent",
+        "collection",
+        "item",
+        "origin",
+    ],
     relations: &[],
     concealed: &[],
 };
@@ -47,19 +57,32 @@ pub async fn list(State(desk): State<Desk>, caller: Caller, asked: Asked) -> Ans
         usize::MAX
     };
     // What happened to a user is found by the user; all of it is looked at again.
-    let item = query.filter.must_be("item").filter(|_| query.filter.must_be("collection") == Some(COLLECTION));
+    let item = query
+        .filter
+        .must_be("item")
+        .filter(|_| query.filter.must_be("collection") == Some(COLLECTION));
     let owner = item.map(|item| Owner::User(id_of(item)));
     let (mut rows, mut after, mut seen) = (Vec::new(), None, 0);
     loop {
-        let page = desk.keeper.events(&caller.actor, caller.project, &events(owner, after, Limit::LARGEST)).await?;
+        let page = desk
+            .keeper
+            .events(&caller.actor, caller.project, &events(owner, after, Limit::LARGEST))
+            .await?;
         seen += page.entries.len();
-        rows.extend(page.entries.iter().map(|entry| show(&desk, entry)).filter(|row| query.wants(row)));
+        rows.extend(
+            page.entries
+                .iter()
+                .map(|entry| show(&desk, entry))
+                .filter(|row| query.wants(row)),
+        );
         after = page.next;
         if after.is_none() || rows.len() >= enough {
             break;
         }
         if seen >= LOOKED_AT_MAX {
-            return Err(invalid("too many events would have to be looked at; ask for the newest, or by `item`"));
+            return Err(invalid(
+                "too many events would have to be looked at; ask for the newest, or by `item`",
+            ));
         }
     }
     query.order(&mut rows);
@@ -77,7 +100,10 @@ pub async fn read(State(desk): State<Desk>, caller: Caller, Path(id): Path<Strin
     };
     let one = events(None, Some(just_before), Limit::new(1).unwrap_or(Limit::DEFAULT));
     let page = desk.keeper.events(&caller.actor, caller.project, &one).await?;
-    let found = page.entries.first().filter(|entry| i64::try_from(entry.number.0) == Ok(number));
+    let found = page
+        .entries
+        .first()
+        .filter(|entry| i64::try_from(entry.number.0) == Ok(number));
     let found = found.ok_or_else(|| Fail::new(Code::NotFound))?;
     answer::one(Some(query.fields.of(&show(&desk, found))))
 }
@@ -165,7 +191,10 @@ fn token_of(event: &Event) -> Option<(uuid::Uuid, Option<&'static str>)> {
     if event.target.noun != Noun::Key || seen["kind"] != "static" {
         return None;
     }
-    let live = event.after.as_ref().is_some_and(|after| after["state"].get("revoked").is_none());
+    let live = event
+        .after
+        .as_ref()
+        .is_some_and(|after| after["state"].get("revoked").is_none());
     Some((user.uuid(), live.then_some(MASK)))
 }
 
@@ -179,7 +208,9 @@ fn delta(desk: &Desk, event: &Event) -> Value {
         user.map(|user| person::show(desk, &user))
     };
     let (before, after) = (shown(&event.before), shown(&event.after));
-    let Some(Value::Object(after)) = after else { return json!({}) };
+    let Some(Value::Object(after)) = after else {
+        return json!({});
+    };
     let other = |(field, value): &(String, Value)| before.as_ref().is_none_or(|before| before[field] != *value);
     let changed: Map<String, Value> = after.into_iter().filter(other).collect();
     Value::Object(changed)

@@ -1,6 +1,7 @@
 //! Answers: what is found is in `data`.
 
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
 use keyholt_api::code::Code;
 use serde_json::{Value, json};
 
@@ -17,4 +18,9 @@ pub fn one(found: Option<Value>) -> Answer<Response> {
 /// Several things.
 pub fn list(found: Vec<Value>) -> Answer<Response> {
     Ok(body::json(&json!({ "data": found })))
+}
+
+/// Nothing to tell.
+pub fn nothing() -> Response {
+    StatusCode::NO_CONTENT.into_response()
 }

@@ -90,7 +90,10 @@ pub fn keys(body: &Body) -> Answer<Vec<String>> {
 
 /// A body that is JSON and still not what is expected.
 pub fn payload(field: &str, told: &'static str) -> Fail {
-    Fail::naming(Code::InvalidFields, Faults::one(field, Reason(FaultCode::WrongType, told.into())))
+    Fail::naming(
+        Code::InvalidFields,
+        Faults::one(field, Reason(FaultCode::WrongType, told.into())),
+    )
 }
 
 fn each_object(items: Vec<Value>) -> Answer<Vec<Map<String, Value>>> {

@@ -8,10 +8,10 @@ use crate::http::Fail;
 use crate::http::fail::Answer;
 use crate::http::query::pairs;
 
+/// The parameter of a query that shows a token.
+pub const PARAMETER: &str = "access_token";
 /// The cookie of a session.
 pub const SESSION_COOKIE: &str = "directus_session_token";
-/// The cookie that a new access token is fetched with.
-pub const REFRESH_COOKIE: &str = "directus_refresh_token";
 
 /// A credential that a request shows.
 #[derive(Clone, PartialEq, Eq)]
@@ -25,8 +25,16 @@ pub enum Shown {
 /// The one credential of a request.
 pub fn shown(parts: &Parts) -> Answer<Shown> {
     let query = parts.uri.query().unwrap_or_default();
-    let in_query: Vec<String> = pairs(query).filter(|(name, _)| name == "access_token").map(|(_, value)| value).collect();
-    let in_header: Vec<&str> = parts.headers.get_all(AUTHORIZATION).iter().filter_map(|value| bearer(value.to_str().ok()?)).collect();
+    let in_query: Vec<String> = pairs(query)
+        .filter(|(name, _)| name == PARAMETER)
+        .map(|(_, value)| value)
+        .collect();
+    let in_header: Vec<&str> = parts
+        .headers
+        .get_all(AUTHORIZATION)
+        .iter()
+        .filter_map(|value| bearer(value.to_str().ok()?))
+        .collect();
     match (in_query.as_slice(), in_header.as_slice()) {
         ([], []) => match cookie(parts, SESSION_COOKIE) {
             Some(session) => Ok(Shown::Cookie(session)),
@@ -40,7 +48,12 @@ pub fn shown(parts: &Parts) -> Answer<Shown> {
 
 /// The value of a cookie; one that is there twice is not guessed at.
 pub fn cookie(parts: &Parts, name: &str) -> Option<String> {
-    let pairs = parts.headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(';'));
+    let pairs = parts
+        .headers
+        .get_all(COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'));
     let mut values = pairs.filter_map(|pair| {
         let (known, value) = pair.trim().split_once('=')?;
         (known == name && !value.is_empty()).then(|| value.to_owned())
@@ -84,10 +97,22 @@ mod tests {
             ("/", &[(auth, "Basic abc")], Err("credential_required")),
             ("/?access_token=a", &[(auth, "Bearer a")], Err("multiple_credentials")),
             ("/?access_token=a&access_token=a", &[], Err("multiple_credentials")),
-            ("/", &[(auth, "Bearer a"), (auth, "Bearer a")], Err("multiple_credentials")),
+            (
+                "/",
+                &[(auth, "Bearer a"), (auth, "Bearer a")],
+                Err("multiple_credentials"),
+            ),
             ("/", &[("cookie", "x=1; directus_session_token=s")], Ok("cookie s")),
-            ("/", &[("cookie", "directus_session_token=s; directus_session_token=t")], Err("credential_required")),
-            ("/", &[("cookie", "directus_session_token=s"), (auth, "Bearer a")], Ok("a")),
+            (
+                "/",
+                &[("cookie", "directus_session_token=s; directus_session_token=t")],
+                Err("credential_required"),
+            ),
+            (
+                "/",
+                &[("cookie", "directus_session_token=s"), (auth, "Bearer a")],
+                Ok("a"),
+            ),
         ] {
             assert_eq!(told(uri, headers), expected.map(str::to_owned), "{uri} {headers:?}");
         }

@@ -109,7 +109,11 @@ mod tests {
             ("revisions.delta", json!({"revisions": [{"delta": {"a": 1}}]})),
             ("*.*", entry.clone()),
         ] {
-            let words: Vec<String> = words.split(',').filter(|word| !word.is_empty()).map(str::to_owned).collect();
+            let words: Vec<String> = words
+                .split(',')
+                .filter(|word| !word.is_empty())
+                .map(str::to_owned)
+                .collect();
             assert_eq!(Fields::read(&words).unwrap().of(&entry), expected, "{words:?}");
         }
     }

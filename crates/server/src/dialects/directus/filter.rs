@@ -111,7 +111,8 @@ impl Operator {
         let holds = match self.test {
             Test::Null => return is_yes(value) == (field.is_null() == (self.negated == Negated::No)),
             Test::Empty => {
-                let empty = field.is_null() || field.as_str() == Some("") || field.as_array().is_some_and(Vec::is_empty);
+                let empty =
+                    field.is_null() || field.as_str() == Some("") || field.as_array().is_some_and(Vec::is_empty);
                 return is_yes(value) == (empty == (self.negated == Negated::No));
             }
             // As in SQL: what is not there is neither like nor unlike anything.
@@ -119,11 +120,11 @@ impl Operator {
             Test::Equal => compare(field, value) == Ordering::Equal,
             Test::Less => compare(field, value) == Ordering::Less,
             Test::Greater => compare(field, value) == Ordering::Greater,
-            Test::In => listed(value).iter().any(|value| compare(field, value) == Ordering::Equal),
+            Test::In => listed(value)
+                .iter()
+                .any(|value| compare(field, value) == Ordering::Equal),
             Test::Between => match listed(value).as_slice() {
-                [least, most] => {
-                    compare(field, least) != Ordering::Less && compare(field, most) != Ordering::Greater
-                }
+                [least, most] => compare(field, least) != Ordering::Less && compare(field, most) != Ordering::Greater,
                 _ => false,
             },
             Test::Contains => text(field).contains(&text(value)),
@@ -157,7 +158,9 @@ impl Known {
 
     fn allows(&self, path: &[String], operator: Operator) -> Answer<()> {
         self.check(path)?;
-        let concealed = path.first().is_some_and(|field| self.concealed.contains(&field.as_str()));
+        let concealed = path
+            .first()
+            .is_some_and(|field| self.concealed.contains(&field.as_str()));
         if concealed && !matches!(operator.test, Test::Null | Test::Empty) {
             return Err(invalid("of a concealed field only `_null` and `_nnull` may be asked"));
         }
@@ -199,8 +202,8 @@ impl Filter {
                 ("_and", _) => Self::All(each(left)?),
                 ("_or", _) => Self::Any(each(left)?),
                 (_, Some(operator)) => {
-                    let operator =
-                        Operator::named(operator).ok_or_else(|| invalid("the filter has an operator that is not spoken here"))?;
+                    let operator = Operator::named(operator)
+                        .ok_or_else(|| invalid("the filter has an operator that is not spoken here"))?;
                     known.allows(path, operator)?;
                     Self::Field(path.to_vec(), operator, value.clone())
                 }
@@ -301,8 +304,11 @@ mod tests {
     };
 
     fn matches(filter: Value) -> bool {
-        let entry = json!({"id": "a", "n": 10, "tags": [], "token": "**********", "role": {"id": "r1", "name": "Admin"}});
-        Filter::read(&filter, &KNOWN).unwrap_or_else(|fail| panic!("{}", fail.detail())).matches(&entry)
+        let entry =
+            json!({"id": "a", "n": 10, "tags": [], "token": "**********", "role": {"id": "r1", "name": "Admin"}});
+        Filter::read(&filter, &KNOWN)
+            .unwrap_or_else(|fail| panic!("{}", fail.detail()))
+            .matches(&entry)
     }
 
     #[test]

@@ -32,11 +32,13 @@ mod wish;
 
 use async_trait::async_trait;
 use axum::response::Response;
+use http::Uri;
 use http::request::Parts;
-use keyholt_core::actor::{Action, Actor, ReadAudit, ReadOwners, ReadProject, Source, WriteOwners};
+use keyholt_core::actor::{Action, Actor, ReadAudit, ReadOwners, ReadProject, Source, WriteKeys, WriteOwners};
 
 use self::credential::Shown;
 use super::{Desk, Dialect, Route};
+use crate::http::credential::{Misplaced, in_url_besides};
 use crate::http::fail::Answer;
 use crate::http::{Fail, Needs};
 
@@ -48,6 +50,7 @@ pub struct Directus;
 const NAME: &str = "directus";
 
 const ANYBODY: Needs = Needs::Nothing;
+const WRITE_KEYS: Needs = Needs::action::<WriteKeys>();
 const READ_OWNERS: Needs = Needs::action::<ReadOwners>();
 const READ_ALL_OWNERS: Needs = Needs::Scope(ReadOwners::SCOPE);
 const WRITE_OWNERS: Needs = Needs::action::<WriteOwners>();
@@ -77,9 +80,9 @@ impl Dialect for Directus {
         }
     }
 
-    /// `access_token` in the query is how Directus does it. Nothing here writes the query of a request anywhere.
-    fn check_query(&self, _: &str) -> Answer<()> {
-        Ok(())
+    /// `access_token` in the query is how Directus does it, so it is no accident here. No query is ever logged.
+    fn in_url(&self, uri: &Uri) -> Option<Misplaced> {
+        in_url_besides(uri, &[credential::PARAMETER])
     }
 }
 
@@ -87,27 +90,93 @@ fn around() -> Vec<Route> {
     vec![
         Route::new("server_ping", ("GET", "/server/ping"), ANYBODY, None, server::ping),
         Route::new("server_info", ("GET", "/server/info"), ANYBODY, None, server::info),
-        Route::new("server_health", ("GET", "/server/health"), READ_PROJECT, None, server::health),
-        Route::new("random_string", ("GET", "/utils/random/string"), ANYBODY, None, server::random_string),
+        Route::new(
+            "server_health",
+            ("GET", "/server/health"),
+            READ_PROJECT,
+            None,
+            server::health,
+        ),
+        Route::new(
+            "random_string",
+            ("GET", "/utils/random/string"),
+            ANYBODY,
+            None,
+            server::random_string,
+        ),
         Route::new("read_providers", ("GET", "/auth"), ANYBODY, None, server::providers),
         Route::new("read_roles", ("GET", "/roles"), READ_PROJECT, None, roles::list),
         Route::new("read_role", ("GET", "/roles/{id}"), READ_PROJECT, None, roles::read),
-        Route::new("read_activities", ("GET", "/activity"), READ_AUDIT, None, activity::list),
-        Route::new("read_activity", ("GET", "/activity/{id}"), READ_AUDIT, None, activity::read),
+        Route::new(
+            "read_activities",
+            ("GET", "/activity"),
+            READ_AUDIT,
+            None,
+            activity::list,
+        ),
+        Route::new(
+            "read_activity",
+            ("GET", "/activity/{id}"),
+            READ_AUDIT,
+            None,
+            activity::read,
+        ),
     ]
 }
 
 fn of_users() -> Vec<Route> {
     vec![
         Route::new("read_users", ("GET", "/users"), READ_ALL_OWNERS, None, users::list),
-        Route::new("search_users", ("SEARCH", "/users"), READ_ALL_OWNERS, None, users::search),
-        Route::new("create_user", ("POST", "/users"), WRITE_OWNERS, Some("user.enrol"), users::create),
-        Route::new("update_users", ("PATCH", "/users"), WRITE_OWNERS, Some("user.change"), users::update_many),
-        Route::new("delete_users", ("DELETE", "/users"), WRITE_OWNERS, Some("user.remove"), users::delete_many),
+        Route::new(
+            "search_users",
+            ("SEARCH", "/users"),
+            READ_ALL_OWNERS,
+            None,
+            users::search,
+        ),
+        Route::new(
+            "create_user",
+            ("POST", "/users"),
+            WRITE_OWNERS,
+            Some("user.enrol"),
+            users::create,
+        ),
+        Route::new(
+            "update_users",
+            ("PATCH", "/users"),
+            WRITE_OWNERS,
+            Some("user.change"),
+            users::update_many,
+        ),
+        Route::new(
+            "delete_users",
+            ("DELETE", "/users"),
+            WRITE_OWNERS,
+            Some("user.remove"),
+            users::delete_many,
+        ),
         Route::new("read_me", ("GET", "/users/me"), Needs::AnyKey, None, users::read_me),
-        Route::new("update_me", ("PATCH", "/users/me"), READ_OWNERS, Some("key.issue"), users::update_me),
+        Route::new(
+            "update_me",
+            ("PATCH", "/users/me"),
+            WRITE_KEYS,
+            Some("key.issue"),
+            users::update_me,
+        ),
         Route::new("read_user", ("GET", "/users/{id}"), READ_OWNERS, None, users::read),
-        Route::new("update_user", ("PATCH", "/users/{id}"), WRITE_OWNERS, Some("user.change"), users::update),
-        Route::new("delete_user", ("DELETE", "/users/{id}"), WRITE_OWNERS, Some("user.remove"), users::delete),
+        Route::new(
+            "update_user",
+            ("PATCH", "/users/{id}"),
+            WRITE_OWNERS,
+            Some("user.change"),
+            users::update,
+        ),
+        Route::new(
+            "delete_user",
+            ("DELETE", "/users/{id}"),
+            WRITE_OWNERS,
+            Some("user.remove"),
+            users::delete,
+        ),
     ]
 }

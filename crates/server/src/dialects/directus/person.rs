@@ -95,7 +95,10 @@ impl Status {
         if word == "active" {
             return Some(Self::Active);
         }
-        Self::INACTIVE.into_iter().find(|known| *known == word).map(Self::Inactive)
+        Self::INACTIVE
+            .into_iter()
+            .find(|known| *known == word)
+            .map(Self::Inactive)
     }
 
     fn of(user: &User) -> &'static str {
@@ -137,7 +140,10 @@ impl Names {
 
     /// Both in one.
     pub fn joined(&self) -> String {
-        let both: Vec<&str> = [&self.first, &self.last].into_iter().filter_map(|name| name.as_deref()).collect();
+        let both: Vec<&str> = [&self.first, &self.last]
+            .into_iter()
+            .filter_map(|name| name.as_deref())
+            .collect();
         both.join(" ")
     }
 }
@@ -172,7 +178,10 @@ impl Notes {
 
 /// A user's roles, in the order of their names: the first is the one that Directus calls the role.
 pub fn roles(keeper: &Keeper, user: &User) -> Vec<Role> {
-    let named = user.roles.iter().filter_map(|role| keeper.role_named(user.project, &role.to_string()).ok());
+    let named = user
+        .roles
+        .iter()
+        .filter_map(|role| keeper.role_named(user.project, &role.to_string()).ok());
     let mut roles: Vec<Role> = named.collect();
     roles.sort_unstable_by(|one, other| one.name.cmp(&other.name));
     roles
@@ -201,7 +210,11 @@ pub fn show(desk: &Desk, user: &User) -> Value {
     let noted = notes::read(&user.metadata, NAME);
     for member in PROFILE {
         let value = noted.and_then(|noted| noted.get(member)).cloned();
-        shown[member] = value.unwrap_or(if member == "email_notifications" { Value::Bool(true) } else { Value::Null });
+        shown[member] = value.unwrap_or(if member == "email_notifications" {
+            Value::Bool(true)
+        } else {
+            Value::Null
+        });
     }
     shown
 }
@@ -211,6 +224,10 @@ pub fn show_tokens(users: &mut [Value], holders: Option<&BTreeSet<UserId>>) {
     let Some(holders) = holders else { return };
     for user in users {
         let id = user["id"].as_str().and_then(|id| id.parse().ok());
-        user["token"] = if id.is_some_and(|id| holders.contains(&id)) { Value::from(MASK) } else { Value::Null };
+        user["token"] = if id.is_some_and(|id| holders.contains(&id)) {
+            Value::from(MASK)
+        } else {
+            Value::Null
+        };
     }
 }

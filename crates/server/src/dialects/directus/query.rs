@@ -9,8 +9,10 @@ use http::request::Parts;
 use keyholt_api::code::Code;
 use serde_json::{Map, Value};
 
+use super::body::object;
 use super::fields::Fields;
 use super::filter::{Filter, Known, at, compare};
+use crate::dialects::reading::Body;
 use crate::http::Fail;
 use crate::http::fail::Answer;
 use crate::http::query::pairs;
@@ -83,11 +85,16 @@ impl Asked {
         let pairs: Vec<(String, String)> = pairs(query).take(PARAMETERS_MAX + 1).collect();
         // SECURITY: a filter that was left out because it could not be read would answer with everything.
         if pairs.len() != query.split('&').filter(|pair| !pair.is_empty()).count() {
-            return Err(invalid("the query has too many parameters, or is not percent-encoded UTF-8"));
+            return Err(invalid(
+                "the query has too many parameters, or is not percent-encoded UTF-8",
+            ));
         }
         for (name, value) in &pairs {
             let (first, rest) = name.split_once('[').unwrap_or((name, ""));
-            let path = rest.split('[').filter(|_| !rest.is_empty()).map(|part| part.trim_end_matches(']'));
+            let path = rest
+                .split('[')
+                .filter(|_| !rest.is_empty())
+                .map(|part| part.trim_end_matches(']'));
             put(&mut asked, &[first].into_iter().chain(path).collect::<Vec<_>>(), value)?;
         }
         let Value::Object(mut asked) = asked else {
@@ -100,9 +107,13 @@ impl Asked {
         Ok(Self(asked))
     }
 
-    /// What the member `query` of a body asks.
-    pub fn in_body(query: Map<String, Value>) -> Self {
-        Self(query)
+    /// What the member `query` of a body asks; without one it is everything.
+    pub fn in_body(body: &Body) -> Answer<Self> {
+        match object(body)?.remove("query") {
+            Some(Value::Object(query)) => Ok(Self(query)),
+            None | Some(Value::Null) => Ok(Self(Map::new())),
+            Some(_) => Err(invalid("`query` must be an object")),
+        }
     }
 
     /// The question, to a collection with these fields.
@@ -156,17 +167,24 @@ impl Asked {
                 .ok_or_else(|| invalid(format!("`{name}` must be a list of fields")))?,
         };
         let words = listed.iter().flat_map(|text| text.split(','));
-        Ok(words.map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect())
+        Ok(words
+            .map(str::trim)
+            .filter(|word| !word.is_empty())
+            .map(str::to_owned)
+            .collect())
     }
 
-    fn number(&self, name: &str, least: i64) -> Answer<Option<i64>> {
+    /// A whole number of at least `least`.
+    pub fn number(&self, name: &str, least: i64) -> Answer<Option<i64>> {
         let number = match self.0.get(name) {
             None | Some(Value::Null) => return Ok(None),
             Some(Value::String(text)) => text.parse().ok(),
             Some(other) => other.as_i64(),
         };
         let number = number.filter(|number| *number >= least);
-        number.map(Some).ok_or_else(|| invalid(format!("`{name}` must be a whole number of at least {least}")))
+        number
+            .map(Some)
+            .ok_or_else(|| invalid(format!("`{name}` must be a whole number of at least {least}")))
     }
 }
 
@@ -193,7 +211,11 @@ impl Query {
 
     /// Whether the collection's own order is the one that is asked for.
     pub fn is_in_order(&self, natural: &[(&str, Order)]) -> bool {
-        let named = |sort: &Sort| natural.iter().any(|(name, order)| sort.path == [*name] && sort.order == *order);
+        let named = |sort: &Sort| {
+            natural
+                .iter()
+                .any(|(name, order)| sort.path == [*name] && sort.order == *order)
+        };
         self.sort.first().is_none_or(named)
     }
 }
@@ -229,7 +251,11 @@ fn put(tree: &mut Value, path: &[&str], text: &str) -> Answer<()> {
         return Err(unreadable());
     };
     // Two digits or more keep ten entries in their order.
-    let step = if first.is_empty() { format!("{:04}", map.len()) } else { (*first).to_owned() };
+    let step = if first.is_empty() {
+        format!("{:04}", map.len())
+    } else {
+        (*first).to_owned()
+    };
     if rest.is_empty() {
         map.insert(step, Value::String(text.to_owned()));
         return Ok(());

@@ -48,7 +48,12 @@ pub async fn list(State(desk): State<Desk>, caller: Caller, asked: Asked) -> Ans
         Record::Role(role) => Some(show(role)),
         _ => None,
     };
-    let mut roles: Vec<Value> = page.entries.iter().filter_map(role).filter(|role| query.wants(role)).collect();
+    let mut roles: Vec<Value> = page
+        .entries
+        .iter()
+        .filter_map(role)
+        .filter(|role| query.wants(role))
+        .collect();
     query.order(&mut roles);
     let page = roles.iter().skip(query.offset).take(query.limit);
     answer::list(page.map(|role| query.fields.of(role)).collect())

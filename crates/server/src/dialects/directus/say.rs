@@ -33,14 +33,6 @@ pub fn say(fail: &Fail) -> Response {
     response
 }
 
-/// The errors of a failure, for an answer that has a form of its own.
-pub fn code(fail: &Fail) -> &'static str {
-    match fail.faults().entries().first() {
-        Some(fault) => member(fail.code(), fault).code,
-        None => whole(fail).code,
-    }
-}
-
 fn error(told: Told) -> Value {
     let mut extensions = told.more;
     extensions["code"] = Value::from(told.code);
@@ -89,40 +81,76 @@ fn whole(fail: &Fail) -> Told {
         Code::UnsupportedMediaType => told(415, "UNSUPPORTED_MEDIA_TYPE", detail, plain()),
         Code::TooManyRequests => told(429, "REQUESTS_EXCEEDED", "Too many requests, retry later.", plain()),
         Code::Internal | Code::Tampered => told(500, "INTERNAL_SERVER_ERROR", "An unexpected error occurred.", plain()),
-        code if code.entry().status >= 500 => {
-            told(503, "SERVICE_UNAVAILABLE", format!("Service \"api\" is unavailable. {detail}."), reason)
-        }
-        code if code.entry().status == 409 => {
-            told(503, "SERVICE_UNAVAILABLE", format!("Service \"api\" is unavailable. {detail}."), reason)
-        }
+        code if code.entry().status >= 500 => told(
+            503,
+            "SERVICE_UNAVAILABLE",
+            format!("Service \"api\" is unavailable. {detail}."),
+            reason,
+        ),
+        code if code.entry().status == 409 => told(
+            503,
+            "SERVICE_UNAVAILABLE",
+            format!("Service \"api\" is unavailable. {detail}."),
+            reason,
+        ),
         _ => told(400, "INVALID_PAYLOAD", format!("Invalid payload. {detail}."), reason),
     }
 }
 
 /// What is wrong with one member of the request. What it held is never repeated.
 fn member(code: Code, fault: &Fault) -> Told {
-    let Fault { field, code: word, detail } = fault;
+    let Fault {
+        field,
+        code: word,
+        detail,
+    } = fault;
     if matches!(code, Code::HandleTaken | Code::SecretTaken | Code::StaticKeyExists) {
         return unique(field);
     }
     let is = |known: FaultCode| *word == known.as_str();
-    let named = if field.is_empty() { detail.clone() } else { format!("\"{field}\" {detail}") };
+    let named = if field.is_empty() {
+        detail.clone()
+    } else {
+        format!("\"{field}\" {detail}")
+    };
     if is(FaultCode::UnknownMember) {
-        let reason = format!("You don't have permission to access field \"{field}\" in collection \"{COLLECTION}\" or it does not exist.");
+        let reason = format!(
+            "You don't have permission to access field \"{field}\" in collection \"{COLLECTION}\" or it does not exist."
+        );
         return told(403, "FORBIDDEN", reason.clone(), json!({ "reason": reason }));
     }
     if is(FaultCode::Required) || is(FaultCode::WrongType) || is(FaultCode::NotNull) || is(FaultCode::Duplicate) {
-        return told(400, "INVALID_PAYLOAD", format!("Invalid payload. {named}."), json!({ "reason": named }));
+        return told(
+            400,
+            "INVALID_PAYLOAD",
+            format!("Invalid payload. {named}."),
+            json!({ "reason": named }),
+        );
     }
     let place = json!({ "collection": COLLECTION, "field": field });
     if is(FaultCode::NotFound) {
-        return told(400, "INVALID_FOREIGN_KEY", format!("Invalid foreign key for field \"{field}\"."), place);
+        return told(
+            400,
+            "INVALID_FOREIGN_KEY",
+            format!("Invalid foreign key for field \"{field}\"."),
+            place,
+        );
     }
     if is(FaultCode::TooMuch) {
-        return told(400, "VALUE_TOO_LONG", format!("Value for field \"{field}\" is too long: it {detail}."), place);
+        return told(
+            400,
+            "VALUE_TOO_LONG",
+            format!("Value for field \"{field}\" is too long: it {detail}."),
+            place,
+        );
     }
     let more = json!({ "field": field, "path": [field], "type": word, "reason": detail });
-    told(400, "FAILED_VALIDATION", format!("Validation failed for field {named}."), more)
+    told(
+        400,
+        "FAILED_VALIDATION",
+        format!("Validation failed for field {named}."),
+        more,
+    )
 }
 
 /// SECURITY: the original repeats the value; whoever has guessed somebody's token would be told so by name.

@@ -2,8 +2,8 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::header::CONTENT_TYPE;
 use http::HeaderValue;
+use http::header::CONTENT_TYPE;
 use keyholt_api::code::Code;
 use keyholt_core::actor::{Actor, ReadProject, Subject};
 use serde_json::{Value, json};
@@ -61,9 +61,4 @@ pub async fn random_string(State(desk): State<Desk>, asked: Asked) -> Answer<Res
     let symbol = |byte: &u8| ALPHABET.get(usize::from(byte % 64)).copied().map(char::from);
     let text: String = bytes.iter().filter_map(symbol).collect();
     answer::one(Some(Value::from(text)))
-}
-
-/// A forgotten password cannot be reset by mail: Keyholt sends none.
-pub async fn no_mail() -> Fail {
-    Fail::saying(Code::BeyondOwnRights, "no mail is sent from here; an administrator sets a new password")
 }

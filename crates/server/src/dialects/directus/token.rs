@@ -66,7 +66,13 @@ impl Token {
 }
 
 /// Refuses a token that another user of the project has, before anything is changed.
-pub async fn check_free(desk: &Desk, actor: &Actor, project: ProjectId, owner: Option<UserId>, token: &Token) -> Answer<()> {
+pub async fn check_free(
+    desk: &Desk,
+    actor: &Actor,
+    project: ProjectId,
+    owner: Option<UserId>,
+    token: &Token,
+) -> Answer<()> {
     match desk.keeper.find_key(actor, project, &token.text).await {
         Ok(found) if owner.is_none_or(|owner| found.key.owner != Owner::User(owner)) => Err(taken()),
         // Its own: `give` sees what that means. Not found, or not to be known: the store has the last word.

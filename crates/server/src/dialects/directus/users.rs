@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use keyholt_api::code::Code;
+use keyholt_api::patch::Patch;
 use keyholt_core::actor::Actor;
 use keyholt_core::commit::{Record, Revision};
 use keyholt_core::id::{ProjectId, UserId};
@@ -24,12 +25,10 @@ use crate::dialects::caller::Caller;
 use crate::dialects::reading::Body;
 use crate::http::Fail;
 use crate::http::fail::Answer;
-use crate::http::show::nothing;
 use crate::keeper::Refusal;
 
 /// Most users that are looked at for one answer. Who has more asks by id, or page by page in the order of ids.
 const LOOKED_AT_MAX: usize = 20_000;
-use keyholt_api::patch::Patch;
 
 /// Lists users.
 pub async fn list(State(desk): State<Desk>, caller: Caller, asked: Asked) -> Answer<Response> {
@@ -38,7 +37,7 @@ pub async fn list(State(desk): State<Desk>, caller: Caller, asked: Asked) -> Ans
 
 /// Lists users by a question in the body, with the method SEARCH.
 pub async fn search(State(desk): State<Desk>, caller: Caller, body: Body) -> Answer<Response> {
-    answer::list(found(&desk, &caller, &super::query::in_body(&body)?).await?)
+    answer::list(found(&desk, &caller, &Asked::in_body(&body)?).await?)
 }
 
 /// Enrols one user or several.
@@ -85,7 +84,7 @@ pub async fn delete_many(State(desk): State<Desk>, caller: Caller, body: Body) -
     for id in keys(&body)? {
         remove(&desk, &caller, id_of(&id)).await?;
     }
-    Ok(nothing())
+    Ok(answer::nothing())
 }
 
 /// Shows one user.
@@ -109,7 +108,7 @@ pub async fn update(
 /// Removes one user; the user's keys are revoked in the same breath.
 pub async fn delete(State(desk): State<Desk>, caller: Caller, Path(id): Path<String>) -> Answer<Response> {
     remove(&desk, &caller, id_of(&id)).await?;
-    Ok(nothing())
+    Ok(answer::nothing())
 }
 
 /// The caller, as far as the caller may see it: somebody without any rights learns the id that the token stands for.
@@ -192,9 +191,17 @@ async fn gather(desk: &Desk, caller: &Caller, query: &Query, by_token: bool, use
             after,
             limit: Limit::LARGEST,
         };
-        let page = desk.keeper.owners(&caller.actor, caller.project, OwnerKind::User, asked).await?;
+        let page = desk
+            .keeper
+            .owners(&caller.actor, caller.project, OwnerKind::User, asked)
+            .await?;
         seen += page.entries.len();
-        let mut some: Vec<Value> = page.entries.iter().filter_map(as_user).map(|user| person::show(desk, user)).collect();
+        let mut some: Vec<Value> = page
+            .entries
+            .iter()
+            .filter_map(as_user)
+            .map(|user| person::show(desk, user))
+            .collect();
         if by_token {
             tell_tokens(desk, caller, &mut some).await?;
         }
@@ -204,13 +211,18 @@ async fn gather(desk: &Desk, caller: &Caller, query: &Query, by_token: bool, use
             return Ok(());
         }
         if seen >= LOOKED_AT_MAX {
-            return Err(invalid("too many users would have to be looked at; ask by `id`, or without `sort`"));
+            return Err(invalid(
+                "too many users would have to be looked at; ask by `id`, or without `sort`",
+            ));
         }
     }
 }
 
 async fn tell_tokens(desk: &Desk, caller: &Caller, users: &mut [Value]) -> Answer<()> {
-    let ids: Vec<UserId> = users.iter().filter_map(|user| user["id"].as_str()?.parse().ok()).collect();
+    let ids: Vec<UserId> = users
+        .iter()
+        .filter_map(|user| user["id"].as_str()?.parse().ok())
+        .collect();
     let holders = token::holders(desk, &caller.actor, caller.project, &ids).await?;
     person::show_tokens(users, holders.as_ref());
     Ok(())
@@ -228,7 +240,10 @@ async fn updated(desk: &Desk, caller: &Caller, id: UserId, asked: &Asked, body: 
     let query = asked.read(&KNOWN)?;
     let mut item = object(body)?;
     // A client that saves what it read sends the id along.
-    if item.remove("id").is_some_and(|same| same.as_str() != Some(&id.to_string())) {
+    if item
+        .remove("id")
+        .is_some_and(|same| same.as_str() != Some(&id.to_string()))
+    {
         return Err(super::body::payload("id", "the id cannot be changed"));
     }
     let user = change(desk, caller, id, Wish::read(item)?).await?;
@@ -250,7 +265,6 @@ pub(super) async fn change(desk: &Desk, caller: &Caller, id: UserId, wish: Wish)
         };
         desk.keeper.change_owner(actor, *project, owner, None, &apply).await?;
     }
-    set_password(desk, caller, id, &wish).await?;
     match &wish.token {
         Patch::Keep => {}
         Patch::Clear => token::clear(desk, actor, *project, id).await?,
@@ -259,17 +273,21 @@ pub(super) async fn change(desk: &Desk, caller: &Caller, id: UserId, wish: Wish)
     // Last, because whoever suspends themselves can do no more.
     match (wish.status, user.standing) {
         (Some(Status::Active), Standing::Suspended { .. }) => {
-            desk.keeper.resume_owner(actor, *project, owner, because(), None).await?;
+            desk.keeper
+                .resume_owner(actor, *project, owner, because(), None)
+                .await?;
         }
         (Some(Status::Inactive(_)), Standing::Good) => {
-            desk.keeper.suspend_owner(actor, *project, owner, because(), None).await?;
+            desk.keeper
+                .suspend_owner(actor, *project, owner, because(), None)
+                .await?;
         }
         _ => {}
     }
     known(desk, actor, *project, id)
 }
 
-/// Enrols a user. One whose token or password is refused is not left behind half made.
+/// Enrols a user. One whose token is refused is not left behind half made.
 async fn enrol(desk: &Desk, caller: &Caller, wish: Wish) -> Answer<User> {
     let Caller { actor, project } = caller;
     let (id, created_at) = desk.keeper.mint_user();
@@ -297,14 +315,15 @@ async fn enrol(desk: &Desk, caller: &Caller, wish: Wish) -> Answer<User> {
     wish.record.apply(&desk.keeper, &mut user)?;
     desk.keeper.enrol_owner(actor, Record::User(user.clone())).await?;
     let rest = async {
-        set_password(desk, caller, id, &wish).await?;
         match &wish.token {
             Patch::Set(token) => token::give(desk, actor, *project, id, token).await,
             Patch::Keep | Patch::Clear => Ok(()),
         }
     };
     if let Err(fail) = rest.await {
-        desk.keeper.remove_owner(actor, *project, Owner::User(id), because(), None).await?;
+        desk.keeper
+            .remove_owner(actor, *project, Owner::User(id), because(), None)
+            .await?;
         return Err(fail);
     }
     Ok(user)
@@ -312,7 +331,10 @@ async fn enrol(desk: &Desk, caller: &Caller, wish: Wish) -> Answer<User> {
 
 async fn remove(desk: &Desk, caller: &Caller, id: UserId) -> Answer<()> {
     let owner = Owner::User(id);
-    Ok(desk.keeper.remove_owner(&caller.actor, caller.project, owner, because(), None).await?)
+    Ok(desk
+        .keeper
+        .remove_owner(&caller.actor, caller.project, owner, because(), None)
+        .await?)
 }
 
 /// One user, as far as the caller may see it.

@@ -6,9 +6,8 @@ use keyholt_core::id::{ProjectId, RoleId};
 use keyholt_core::owner::User;
 use keyholt_core::text::{Email, ExternalId, Name};
 use serde_json::{Map, Value};
-use zeroize::Zeroizing;
 
-use super::person::{MASK, Names, Notes, PROFILE, Status, roles};
+use super::person::{Names, Notes, PROFILE, Status, roles};
 use super::token::Token;
 use crate::keeper::{Keeper, Refusal};
 
@@ -21,17 +20,6 @@ pub struct Wish {
     pub status: Option<Status>,
     /// The token.
     pub token: Patch<Token>,
-    /// The password.
-    pub password: Patch<Password>,
-}
-
-/// A password that was sent, wiped when it is dropped.
-pub struct Password(pub Zeroizing<String>);
-
-impl std::fmt::Debug for Password {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Password(…)")
-    }
 }
 
 /// The part of a wish that is in the user's record.
@@ -71,18 +59,24 @@ impl Wish {
     fn read_member(&mut self, member: &str, value: Value, faults: &mut Faults) {
         let record = &mut self.record;
         match member {
-            "first_name" => record.first_name = text(faults, member, value, |text| Ok(text.trim().to_owned())),
-            "last_name" => record.last_name = text(faults, member, value, |text| Ok(text.trim().to_owned())),
+            "first_name" => record.first_name = text(faults, member, value, trimmed),
+            "last_name" => record.last_name = text(faults, member, value, trimmed),
             "email" => record.email = text(faults, member, value, Email::new),
             "external_identifier" => record.external_identifier = text(faults, member, value, ExternalId::new),
             "role" => record.role = text(faults, member, id_of(value), |text| Ok::<_, Reason>(text.to_owned())),
-            "policies" => match value.as_array().map(|all| all.iter().map(|one| one.as_str().map(str::to_owned)).collect()) {
+            "policies" => match value
+                .as_array()
+                .map(|all| all.iter().map(|one| one.as_str().map(str::to_owned)).collect())
+            {
                 Some(Some(policies)) => record.policies = Some(policies),
                 _ => faults.add(member, wrong_type("must be a list of the ids of roles")),
             },
             "status" => match value.as_str().and_then(Status::parse) {
                 Some(status) => self.status = Some(status),
-                None => faults.add(member, Reason(FaultCode::UnknownWord, "is not a status of a user".into())),
+                None => faults.add(
+                    member,
+                    Reason(FaultCode::UnknownWord, "is not a status of a user".into()),
+                ),
             },
             "token" => {
                 self.token = match text(faults, member, value, |text| match text {
@@ -94,17 +88,17 @@ impl Wish {
                     Patch::Set(Some(token)) => Patch::Set(token),
                 }
             }
-            "password" => {
-                self.password = text(faults, member, value, |text| match text {
-                    MASK => Err(Reason(FaultCode::Form, "is the mask that stands for a password".into())),
-                    text => Ok(Password(Zeroizing::new(text.to_owned()))),
-                });
-            }
             member if PROFILE.contains(&member) => {
                 record.profile.insert(member.to_owned(), value);
             }
             member if is_fixed(member, &value) => {}
-            member => faults.add(member, Reason(FaultCode::UnknownMember, "is not a field that can be written here".into())),
+            member => faults.add(
+                member,
+                Reason(
+                    FaultCode::UnknownMember,
+                    "is not a field that can be written here".into(),
+                ),
+            ),
         }
     }
 }
@@ -143,7 +137,10 @@ impl RecordWish {
     fn apply_texts(&self, user: &mut User) -> Result<(), Refusal> {
         let refuse = |field| move |error| Refusal::Text { field, error };
         let mut notes = Notes::of(user);
-        let followed = user.email.as_ref().is_some_and(|email| email.as_str() == user.external_id.as_str());
+        let followed = user
+            .email
+            .as_ref()
+            .is_some_and(|email| email.as_str() == user.external_id.as_str());
         match &self.email {
             Patch::Keep => {}
             Patch::Clear => user.email = None,
@@ -244,6 +241,10 @@ fn text<T, E: keyholt_api::fault::Blame>(
             Patch::Keep
         }
     }
+}
+
+fn trimmed(text: &str) -> Result<String, Reason> {
+    Ok(text.trim().to_owned())
 }
 
 fn wrong_type(told: &'static str) -> Reason {
