@@ -19,6 +19,7 @@ pub mod scope;
 pub mod seal;
 pub mod secret;
 pub mod setup;
+pub mod strength;
 pub mod text;
 pub mod time;
 

@@ -214,6 +214,11 @@ impl Context {
         Ok(words.iter().fold(path, |path, word| path.then(word)))
     }
 
+    /// What is piped into the command.
+    pub fn stdin(&mut self) -> &mut dyn Read {
+        &mut *self.stdin
+    }
+
     /// Reads a secret from where it was said to be.
     pub fn read_secret(&mut self, input: Option<&SecretInput>, what: &str) -> Result<Zeroizing<String>, Trouble> {
         read_secret(input, &mut self.stdin, self.person.as_mut(), what)

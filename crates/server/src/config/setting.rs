@@ -297,6 +297,24 @@ pub const SETTINGS: &[Setting] = &[
         Fallback::Unset("no listener of its own"),
         "Address and port of a listener that speaks Datalayer and nothing else; TLS, limits and proxies are those of the main one.",
     ),
+    open(
+        "dialects.directus.project",
+        Rule::Text,
+        Fallback::Unset("Directus is not spoken"),
+        "Slug or id of the project for which Directus is spoken. Set together with a mount, an address to listen on, or both.",
+    ),
+    open(
+        "dialects.directus.mount",
+        Rule::Mount,
+        Fallback::Unset("not on the main listener"),
+        "Path of the main listener below which Directus is spoken.",
+    ),
+    open(
+        "dialects.directus.listen",
+        Rule::Socket,
+        Fallback::Unset("no listener of its own"),
+        "Address and port of a listener that speaks Directus and nothing else; TLS, limits and proxies are those of the main one.",
+    ),
 ];
 
 const HOUR: Duration = Duration::from_secs(3_600);

@@ -23,6 +23,7 @@
 
 pub mod caller;
 mod datalayer;
+mod directus;
 mod envelope;
 mod listing;
 mod meerschaum;
@@ -33,9 +34,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use axum::Router;
+use axum::extract::Request;
 use axum::handler::Handler;
-use axum::middleware::from_fn_with_state;
-use axum::response::Response;
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use http::request::Parts;
 use http::{HeaderMap, Method, Uri};
@@ -44,6 +46,7 @@ use keyholt_core::actor::{Actor, Source};
 use keyholt_core::id::ProjectId;
 
 pub use self::datalayer::Datalayer;
+pub use self::directus::Directus;
 pub use self::meerschaum::Meerschaum;
 use crate::config;
 use crate::http::credential::{self, Misplaced};
@@ -52,7 +55,7 @@ use crate::http::{Fail, Needs, Operation, Settings};
 use crate::keeper::Keeper;
 
 /// Every dialect there is.
-pub static DIALECTS: [&dyn Dialect; 2] = [&Meerschaum, &Datalayer];
+pub static DIALECTS: [&dyn Dialect; 3] = [&Meerschaum, &Datalayer, &Directus];
 
 /// A tongue that is not ours.
 #[async_trait]
@@ -104,6 +107,13 @@ impl Route {
             .parse::<Method>()
             .ok()
             .and_then(|method| MethodFilter::try_from(method).ok());
+        let handler = match filter {
+            Some(filter) => on(filter, handler),
+            // axum has filters for the methods of RFC 9110 alone; any other one is what none of them is.
+            None => MethodRouter::new()
+                .fallback(handler)
+                .layer(from_fn(move |request: Request, next: Next| only(method, request, next))),
+        };
         Self {
             operation: Operation {
                 id,
@@ -112,8 +122,17 @@ impl Route {
                 needs,
                 audit,
             },
-            handler: on(filter.expect("a method that axum can route"), handler),
+            handler,
         }
+    }
+}
+
+/// Lets through the requests of one method.
+async fn only(method: &'static str, request: Request, next: Next) -> Response {
+    if request.method().as_str() == method {
+        next.run(request).await
+    } else {
+        Fail::new(Code::MethodNotAllowed).into_response()
     }
 }
 

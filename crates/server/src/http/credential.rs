@@ -74,10 +74,16 @@ pub struct Misplaced {
 /// What a request shows in its URL, where it would be kept in logs, histories and referrers: whatever a parameter calls a
 /// credential, and whatever has the form of one, wherever it stands.
 pub fn in_url(uri: &Uri) -> Option<Misplaced> {
+    in_url_besides(uri, &[])
+}
+
+/// The same, where the parameters of these names are how a product's clients show their credential.
+pub fn in_url_besides(uri: &Uri, spared: &[&str]) -> Option<Misplaced> {
     let named = |name: &str| URL_NAMES.iter().any(|known| name.eq_ignore_ascii_case(known));
     let is_ours = |text: &str| Presented::parse(text).is_ok_and(|presented| presented.format() == Format::Keyholt);
     let in_path = uri.path().split('/').filter(|word| is_ours(word)).map(str::to_owned);
     let in_query = pairs(uri.query().unwrap_or_default())
+        .filter(|(name, _)| !spared.contains(&name.as_str()))
         .filter(|(name, value)| named(name) || is_ours(value))
         .map(|(_, value)| value);
     let secrets: Vec<_> = in_path

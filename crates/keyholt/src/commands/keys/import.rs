@@ -22,12 +22,13 @@ const BATCH_BYTES_MAX: usize = 15 * 1024 * 1024;
 #[derive(Args)]
 #[command(
     after_help = "Each key has `secret_sha256` and `name`, and what `keys create` knows: owner, scopes, tags and so on.\n\
+                  A `secret` in its place is hashed here: only its SHA-256 is sent.\n\
                   In CSV the owner is a column `user`, `team` or `service`, and lists are separated by `;`.\n\
                   Nothing is imported if any key would be refused.\n\n\
                   Examples:\n  keyholt keys import keys.csv --dry-run\n  keyholt keys import keys.jsonl"
 )]
 pub struct Import {
-    /// A file of keys: .json, .jsonl or .csv
+    /// A file of keys: .json, .jsonl or .csv; `-` reads stdin
     file: PathBuf,
     /// The file's form, where its name does not tell
     #[arg(long, value_enum)]
@@ -52,7 +53,7 @@ pub async fn import(context: &mut Context, words: Import) -> Result<Exit, Troubl
                 .hint("say `--format json`, `jsonl` or `csv`"),
         );
     };
-    let rows = rows::read(&words.file, format)?;
+    let rows = rows::read(&words.file, format, context.stdin())?;
     let batches = batches(&rows)?;
     let tried = run(context, &rows, &batches, Round::Trial).await?;
     if !tried.refused.is_empty() {

@@ -37,11 +37,16 @@ pub struct ClientMade {
 }
 
 impl ClientMade {
-    /// What the server may know of it: its SHA-256, as 64 hexadecimal digits.
+    /// What the server may know of it.
     pub fn sha256(&self) -> String {
-        let digest = Sha256::digest(self.secret.as_bytes());
-        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+        sha256(&self.secret)
     }
+}
+
+/// What the server may know of a secret: its SHA-256, as 64 hexadecimal digits.
+pub fn sha256(secret: &str) -> String {
+    let digest = Sha256::digest(secret.as_bytes());
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl SecretArguments {

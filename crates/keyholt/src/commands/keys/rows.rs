@@ -1,4 +1,6 @@
 //! Files of keys to import: JSON, JSON Lines or CSV, each key with its place in the file.
+//!
+//! A key may come with its `secret` in clear, as another product's database keeps it: it is hashed here and goes no further.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -11,7 +13,10 @@ use keyholt_api::import::ImportedKey;
 use keyholt_api::reference::OwnerChoice;
 use keyholt_api::scopes::Scopes;
 use serde::Deserialize;
+use serde_json::Value;
+use zeroize::Zeroizing;
 
+use super::reveal::sha256;
 use crate::trouble::Trouble;
 
 /// Largest file that is read.
@@ -22,6 +27,9 @@ const KEYS_MAX: usize = 1_000_000;
 const SEPARATOR: char = ';';
 /// Most mistakes that are told at once.
 const FAULTS_MAX: usize = 10;
+
+/// The file that is no file.
+pub const STDIN: &str = "-";
 
 /// The form of a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -73,12 +81,17 @@ impl fmt::Display for Place {
     }
 }
 
-/// Reads a file of keys, or tells the first mistakes in it.
-pub fn read(path: &Path, format: Format) -> Result<Vec<Row>, Trouble> {
+/// Reads a file of keys, or tells the first mistakes in it; `-` is what stdin says.
+pub fn read(path: &Path, format: Format, stdin: &mut dyn Read) -> Result<Vec<Row>, Trouble> {
     let cannot = || Trouble::new(format!("cannot read `{}`", path.display()));
-    let mut text = String::new();
-    File::open(path)
-        .and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text))
+    let mut text = Zeroizing::new(String::new());
+    let source: std::io::Result<Box<dyn Read + '_>> = if path == Path::new(STDIN) {
+        Ok(Box::new(stdin))
+    } else {
+        File::open(path).map(|file| Box::new(file) as Box<dyn Read>)
+    };
+    source
+        .and_then(|source| source.take(FILE_BYTES_MAX + 1).read_to_string(&mut text))
         .map_err(|error| cannot().because(&error))?;
     if text.len() as u64 > FILE_BYTES_MAX {
         return Err(cannot().caused_by(format!("it is larger than {FILE_BYTES_MAX} bytes")));
@@ -125,9 +138,9 @@ fn read_json(text: &str) -> Result<Vec<Row>, String> {
     let (Document::List(keys) | Document::Body { keys }) = document;
     let row = |(index, key)| {
         let place = Place::Entry(index + 1);
-        match serde_json::from_value(key) {
+        match hashed(key) {
             Ok(key) => Ok(Row { place, key }),
-            Err(error) => Err(format!("{place}: {}", json_fault(&error))),
+            Err(says) => Err(format!("{place}: {says}")),
         }
     };
     keys.into_iter().enumerate().map(row).collect()
@@ -151,19 +164,42 @@ fn read_jsonl(text: &str, faults: &mut Vec<String>) -> Vec<Row> {
             continue;
         }
         let place = Place::Line(number);
-        match serde_json::from_str(line) {
+        let key = serde_json::from_str(line).map_err(|error| json_fault(&error)).and_then(hashed);
+        match key {
             Ok(key) => rows.push(Row { place, key }),
-            Err(error) => faults.push(format!("{place}: {}", json_fault(&error))),
+            Err(says) => faults.push(format!("{place}: {says}")),
         }
     }
     rows
 }
 
+/// A key of JSON, its `secret` replaced by the SHA-256 of it.
+fn hashed(mut key: Value) -> Result<ImportedKey, String> {
+    if let Some(members) = key.as_object_mut() {
+        match (members.remove("secret"), members.contains_key("secret_sha256")) {
+            (None, _) => {}
+            (Some(Value::String(secret)), false) => {
+                let secret = Zeroizing::new(secret);
+                members.insert("secret_sha256".to_owned(), Value::String(sha256(&secret)));
+            }
+            (Some(_), false) => return Err("`secret` must be text".to_owned()),
+            (Some(_), true) => return Err(BOTH.to_owned()),
+        }
+    }
+    serde_json::from_value(key).map_err(|error| json_fault(&error))
+}
+
+/// What is wrong with a key that comes in clear and hashed.
+const BOTH: &str = "either `secret` or `secret_sha256`, not both";
+
 /// The columns of CSV. A list is one cell, its entries apart by `;`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct CsvRow {
-    secret_sha256: String,
+    #[serde(default)]
+    secret_sha256: Option<String>,
+    #[serde(default)]
+    secret: Option<Zeroizing<String>>,
     name: String,
     #[serde(default)]
     hint: Option<String>,
@@ -264,8 +300,14 @@ impl CsvRow {
             "everything" => Scopes::Everything,
             _ => Scopes::Only(entries(cell)),
         });
+        let secret_sha256 = match (self.secret_sha256, self.secret) {
+            (Some(sha256), None) => sha256,
+            (None, Some(secret)) => sha256(&secret),
+            (None, None) => return Err("there is neither `secret_sha256` nor `secret`".to_owned()),
+            (Some(_), Some(_)) => return Err(BOTH.to_owned()),
+        };
         Ok(ImportedKey {
-            secret_sha256: self.secret_sha256,
+            secret_sha256,
             hint: self.hint,
             owner,
             kind: self.kind,
@@ -311,7 +353,31 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("keys");
         std::fs::write(&path, text).unwrap();
-        read(&path, format).map_err(|trouble| trouble.causes().to_vec())
+        let read = read(&path, format, &mut std::io::empty());
+        read.map_err(|trouble| trouble.causes().to_vec())
+    }
+
+    #[test]
+    fn a_secret_in_clear_is_hashed_on_the_way() {
+        const PLAIN: &str = "legacy-7Hq2v9XwPz5RkT3nBdYs8M";
+        let csv = format!("secret,name,user\n{PLAIN},ci,u_42\n");
+        let jsonl = format!("{{\"secret\":\"{PLAIN}\",\"name\":\"ci\",\"owner\":{{\"user\":\"u_42\"}}}}\n");
+        let json = format!("[{}]", jsonl.trim());
+        let expected = sha256(PLAIN);
+        assert_eq!(expected.len(), 64);
+        for (text, format) in [(csv, Format::Csv), (jsonl, Format::Jsonl), (json, Format::Json)] {
+            let rows = read_text(&text, format).unwrap();
+            assert_eq!(rows[0].key.secret_sha256, expected);
+            let piped = read(Path::new(STDIN), format, &mut text.as_bytes()).ok().unwrap();
+            assert_eq!(piped[0].key, rows[0].key);
+        }
+        let both = format!("secret,secret_sha256,name\n{PLAIN},{A},ci\n{PLAIN},,ci\n,,ci\n");
+        assert_eq!(
+            read_text(&both, Format::Csv).unwrap_err(),
+            [format!("line 2: {BOTH}"), "line 4: there is neither `secret_sha256` nor `secret`".to_owned()]
+        );
+        let both = format!("[{{\"secret\":\"{PLAIN}\",\"secret_sha256\":\"{A}\",\"name\":\"ci\"}}]");
+        assert_eq!(read_text(&both, Format::Json).unwrap_err(), [format!("entry 1: {BOTH}")]);
     }
 
     #[test]

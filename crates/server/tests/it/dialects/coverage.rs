@@ -6,11 +6,11 @@ use keyholt_server::dialects::DIALECTS;
 use keyholt_server::http::{Needs, Operation};
 
 use super::village::{Complaint, Speaker, Village};
-use super::{datalayer, meerschaum};
+use super::{datalayer, directus, meerschaum};
 use crate::wire::Reply;
 
 /// Who speaks what.
-const SPEAKERS: [&Speaker; 2] = [&meerschaum::SPEAKER, &datalayer::SPEAKER];
+const SPEAKERS: [&Speaker; 3] = [&meerschaum::SPEAKER, &datalayer::SPEAKER, &directus::SPEAKER];
 
 fn operations(speaker: &Speaker) -> Vec<Operation> {
     speaker.dialect.routes().iter().map(|route| route.operation).collect()
@@ -85,7 +85,8 @@ async fn what_is_done_leaves_its_event_and_what_changes_nothing_leaves_none() {
         for operation in operations(speaker) {
             let village = Village::open(speaker.dialect).await;
             let before = village.house.trail().await.len();
-            let reply = ask(speaker, &village, &operation, &village.adas.secret).await.ok();
+            let doer = (speaker.doer)(&village).secret.clone();
+            let reply = ask(speaker, &village, &operation, &doer).await.ok();
             (speaker.canary)(&reply);
             let mut trail = village.house.trail().await;
             trail.truncate(trail.len() - before);

@@ -13,6 +13,7 @@ use crate::wire::{Reply, request, with_json};
 pub const SPEAKER: Speaker = Speaker {
     dialect: &Datalayer,
     example,
+    doer: |village| &village.adas,
     complaint,
     canary: register,
 };

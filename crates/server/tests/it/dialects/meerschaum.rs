@@ -12,6 +12,7 @@ use crate::wire::{Reply, request};
 pub const SPEAKER: Speaker = Speaker {
     dialect: &Meerschaum,
     example,
+    doer: |village| &village.adas,
     complaint,
     canary: |_| {},
 };

@@ -2,6 +2,7 @@
 
 mod coverage;
 mod datalayer;
+mod directus;
 mod doors;
 mod meerschaum;
 mod village;

@@ -15,6 +15,8 @@ pub struct Speaker {
     pub dialect: &'static dyn Dialect,
     /// A request that is right in everything but, perhaps, who makes it; an empty secret is none.
     pub example: fn(&Village, &Operation, &str) -> Request<Body>,
+    /// The key of somebody who may do everything that the dialect speaks of.
+    pub doer: fn(&Village) -> &Held,
     /// What kind of failure an answer is, after a look at its form.
     pub complaint: fn(&Reply) -> Complaint,
     /// Registers the secrets that an answer shows.
@@ -47,6 +49,10 @@ pub struct Village {
     pub idle: Held,
     /// A key of Bob's, who has nothing to do with Ada.
     pub bobs: Held,
+    /// An administrator's key of this project.
+    pub admins: Held,
+    /// Somebody without a key, who may be removed.
+    pub cora: User,
     /// An administrator's key of another project.
     pub stranger: Held,
 }
@@ -57,6 +63,7 @@ impl Village {
         let wire = Wire::speaking(&house.keeper, dialect, "acme");
         let ada = house.user("ada").await;
         let bob = house.user("bob").await;
+        let root = house.user_with("root", &["admin"]).await;
         house.team("platform", vec![(&ada, MemberRight::ManageKeys)]).await;
         let globex = house
             .keeper
@@ -72,6 +79,8 @@ impl Village {
                 .await,
             idle: house.issue(wish(Owner::User(ada.id), "idle")).await,
             bobs: house.issue(wish(Owner::User(bob.id), "laptop").everything()).await,
+            admins: house.issue(wish(Owner::User(root.id), "console").everything()).await,
+            cora: house.user("cora").await,
             stranger: house
                 .issue_in(globex.id, wish(Owner::User(hank.id), "hank").everything())
                 .await,

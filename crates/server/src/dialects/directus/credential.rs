@@ -1,0 +1,120 @@
+//! Which credential a request shows: `access_token` in the query, the `Authorization` header, or the session cookie.
+
+use http::header::{AUTHORIZATION, COOKIE};
+use http::request::Parts;
+use keyholt_api::code::Code;
+
+use crate::http::Fail;
+use crate::http::fail::Answer;
+use crate::http::query::pairs;
+
+/// The parameter of a query that shows a token.
+pub const PARAMETER: &str = "access_token";
+/// The cookie of a session.
+pub const SESSION_COOKIE: &str = "directus_session_token";
+
+/// A credential that a request shows.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Shown {
+    /// In the query or the header.
+    Token(String),
+    /// In the session cookie.
+    Cookie(String),
+}
+
+/// The one credential of a request.
+pub fn shown(parts: &Parts) -> Answer<Shown> {
+    let query = parts.uri.query().unwrap_or_default();
+    let in_query: Vec<String> = pairs(query)
+        .filter(|(name, _)| name == PARAMETER)
+        .map(|(_, value)| value)
+        .collect();
+    let in_header: Vec<&str> = parts
+        .headers
+        .get_all(AUTHORIZATION)
+        .iter()
+        .filter_map(|value| bearer(value.to_str().ok()?))
+        .collect();
+    match (in_query.as_slice(), in_header.as_slice()) {
+        ([], []) => match cookie(parts, SESSION_COOKIE) {
+            Some(session) => Ok(Shown::Cookie(session)),
+            None => Err(Fail::new(Code::CredentialRequired)),
+        },
+        ([token], []) => Ok(Shown::Token(token.clone())),
+        ([], [token]) => Ok(Shown::Token((*token).to_owned())),
+        _ => Err(Fail::new(Code::MultipleCredentials)),
+    }
+}
+
+/// The value of a cookie; one that is there twice is not guessed at.
+pub fn cookie(parts: &Parts, name: &str) -> Option<String> {
+    let pairs = parts
+        .headers
+        .get_all(COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'));
+    let mut values = pairs.filter_map(|pair| {
+        let (known, value) = pair.trim().split_once('=')?;
+        (known == name && !value.is_empty()).then(|| value.to_owned())
+    });
+    values.next().filter(|_| values.next().is_none())
+}
+
+/// Two parts with one space between them; anything else is no credential.
+fn bearer(header: &str) -> Option<&str> {
+    let (scheme, token) = header.split_once(' ')?;
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() && !token.contains(' ')).then_some(token)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(uri: &str, headers: &[(&str, &str)]) -> Result<String, &'static str> {
+        let mut request = http::Request::builder().uri(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        match shown(&parts) {
+            Ok(Shown::Token(token)) => Ok(token),
+            Ok(Shown::Cookie(session)) => Ok(format!("cookie {session}")),
+            Err(fail) => Err(fail.code().as_str()),
+        }
+    }
+
+    #[test]
+    fn one_credential_is_taken_and_two_are_refused() {
+        let auth = "authorization";
+        for (uri, headers, expected) in [
+            ("/", &[][..], Err("credential_required")),
+            ("/?access_token=abc", &[], Ok("abc")),
+            ("/?access_token=a%2Bc", &[], Ok("a+c")),
+            ("/", &[(auth, "Bearer abc")], Ok("abc")),
+            ("/", &[(auth, "BEARER abc")], Ok("abc")),
+            ("/", &[(auth, "Bearer  abc")], Err("credential_required")),
+            ("/", &[(auth, "Basic abc")], Err("credential_required")),
+            ("/?access_token=a", &[(auth, "Bearer a")], Err("multiple_credentials")),
+            ("/?access_token=a&access_token=a", &[], Err("multiple_credentials")),
+            (
+                "/",
+                &[(auth, "Bearer a"), (auth, "Bearer a")],
+                Err("multiple_credentials"),
+            ),
+            ("/", &[("cookie", "x=1; directus_session_token=s")], Ok("cookie s")),
+            (
+                "/",
+                &[("cookie", "directus_session_token=s; directus_session_token=t")],
+                Err("credential_required"),
+            ),
+            (
+                "/",
+                &[("cookie", "directus_session_token=s"), (auth, "Bearer a")],
+                Ok("a"),
+            ),
+        ] {
+            assert_eq!(told(uri, headers), expected.map(str::to_owned), "{uri} {headers:?}");
+        }
+    }
+}

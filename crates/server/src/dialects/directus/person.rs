@@ -1,0 +1,233 @@
+//! A user as Directus shows one: `directus_users`.
+//!
+//! | Directus | here |
+//! |---|---|
+//! | `id`, `email` | the user's |
+//! | `first_name`, `last_name` | the user's name; how it falls into two is noted in the metadata |
+//! | `external_identifier` | the user's external id, where that is not the e-mail address |
+//! | `status` | the user's standing; which word stands for a suspension is noted |
+//! | `role` | the first of the user's roles by name; the others are `policies` |
+//! | `token` | ten asterisks where the user has a static key, else null |
+//! | `title`, `location`, `language`, … | noted in the metadata |
+
+use std::collections::BTreeSet;
+
+use keyholt_core::id::UserId;
+use keyholt_core::owner::{Standing, User};
+use keyholt_core::role::Role;
+use keyholt_core::text::{Metadata, TextError};
+use serde_json::{Map, Value, json};
+
+use super::NAME;
+use super::filter::Known;
+use crate::dialects::{Desk, notes};
+use crate::keeper::Keeper;
+
+/// The collection's name.
+pub const COLLECTION: &str = "directus_users";
+/// What stands in the place of a secret that is there.
+pub const MASK: &str = "**********";
+/// What is noted as it comes: nothing here judges by it.
+pub const PROFILE: [&str; 15] = [
+    "appearance",
+    "avatar",
+    "description",
+    "email_notifications",
+    "language",
+    "last_page",
+    "location",
+    "tags",
+    "text_direction",
+    "theme_dark",
+    "theme_dark_overrides",
+    "theme_light",
+    "theme_light_overrides",
+    "title",
+    "timezone",
+];
+
+/// What may be asked about users.
+pub const KNOWN: Known = Known {
+    fields: &[
+        "id",
+        "first_name",
+        "last_name",
+        "email",
+        "status",
+        "role",
+        "policies",
+        "provider",
+        "external_identifier",
+        "last_access",
+        "appearance",
+        "avatar",
+        "description",
+        "email_notifications",
+        "language",
+        "last_page",
+        "location",
+        "tags",
+        "text_direction",
+        "theme_dark",
+        "theme_light",
+        "title",
+        "timezone",
+    ],
+    relations: &[("role", &["id", "name", "description"])],
+    concealed: &["token", "password", "tfa_secret"],
+};
+
+/// What Directus calls a user whose keys do not work.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Status {
+    /// They do.
+    Active,
+    /// They do not, for this reason.
+    Inactive(&'static str),
+}
+
+impl Status {
+    /// The words for users whose keys do not work.
+    const INACTIVE: [&'static str; 5] = ["suspended", "draft", "invited", "unverified", "archived"];
+
+    /// The status that a word names.
+    pub fn parse(word: &str) -> Option<Self> {
+        if word == "active" {
+            return Some(Self::Active);
+        }
+        Self::INACTIVE
+            .into_iter()
+            .find(|known| *known == word)
+            .map(Self::Inactive)
+    }
+
+    fn of(user: &User) -> &'static str {
+        if user.standing == Standing::Good {
+            return "active";
+        }
+        let noted = notes::text(&user.metadata, NAME, "status").and_then(Self::parse);
+        match noted {
+            Some(Self::Inactive(word)) => word,
+            _ => "suspended",
+        }
+    }
+}
+
+/// A user's two names.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Names {
+    /// The first.
+    pub first: Option<String>,
+    /// The last.
+    pub last: Option<String>,
+}
+
+impl Names {
+    /// How the user's name falls into two. Where somebody renamed the user since, all of it is the first.
+    pub fn of(user: &User) -> Self {
+        let noted = |member| notes::text(&user.metadata, NAME, member).map(str::to_owned);
+        if noted("name").as_deref() == Some(user.name.as_str()) {
+            return Self {
+                first: noted("first_name"),
+                last: noted("last_name"),
+            };
+        }
+        Self {
+            first: Some(user.name.to_string()),
+            last: None,
+        }
+    }
+
+    /// Both in one.
+    pub fn joined(&self) -> String {
+        let both: Vec<&str> = [&self.first, &self.last]
+            .into_iter()
+            .filter_map(|name| name.as_deref())
+            .collect();
+        both.join(" ")
+    }
+}
+
+/// What is noted about a user beside what Keyholt keeps.
+#[derive(Clone, Debug, Default)]
+pub struct Notes(Map<String, Value>);
+
+impl Notes {
+    /// What is noted now.
+    pub fn of(user: &User) -> Self {
+        Self(notes::read(&user.metadata, NAME).cloned().unwrap_or_default())
+    }
+
+    /// Notes a value; null takes the note away.
+    pub fn set(&mut self, member: &str, value: Value) {
+        if value.is_null() {
+            self.0.remove(member);
+        } else {
+            self.0.insert(member.to_owned(), value);
+        }
+    }
+
+    /// The metadata with these notes in it.
+    pub fn write(self, metadata: &Metadata) -> Result<Metadata, TextError> {
+        if self.0.is_empty() && notes::read(metadata, NAME).is_none() {
+            return Ok(metadata.clone());
+        }
+        notes::write(metadata, NAME, self.0)
+    }
+}
+
+/// A user's roles, in the order of their names: the first is the one that Directus calls the role.
+pub fn roles(keeper: &Keeper, user: &User) -> Vec<Role> {
+    let named = user
+        .roles
+        .iter()
+        .filter_map(|role| keeper.role_named(user.project, &role.to_string()).ok());
+    let mut roles: Vec<Role> = named.collect();
+    roles.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+    roles
+}
+
+/// Everything about a user but the token, which another look-up tells.
+pub fn show(desk: &Desk, user: &User) -> Value {
+    let Names { first, last } = Names::of(user);
+    let roles = roles(&desk.keeper, user);
+    let email = user.email.as_ref().map(ToString::to_string);
+    let external = user.external_id.to_string();
+    let mut shown = json!({
+        "id": user.id,
+        "first_name": first,
+        "last_name": last,
+        "email": email,
+        "status": Status::of(user),
+        "role": roles.first().map(super::roles::show),
+        "policies": roles.iter().skip(1).map(|role| role.id).collect::<Vec<_>>(),
+        "provider": "default",
+        "external_identifier": Some(external).filter(|external| Some(external) != email.as_ref()),
+        "last_access": null,
+        "auth_data": null,
+        "tfa_secret": null,
+    });
+    let noted = notes::read(&user.metadata, NAME);
+    for member in PROFILE {
+        let value = noted.and_then(|noted| noted.get(member)).cloned();
+        shown[member] = value.unwrap_or(if member == "email_notifications" {
+            Value::Bool(true)
+        } else {
+            Value::Null
+        });
+    }
+    shown
+}
+
+/// Says of each user who is shown whether there is a token. Who may not know is not told that there is none.
+pub fn show_tokens(users: &mut [Value], holders: Option<&BTreeSet<UserId>>) {
+    let Some(holders) = holders else { return };
+    for user in users {
+        let id = user["id"].as_str().and_then(|id| id.parse().ok());
+        user["token"] = if id.is_some_and(|id| holders.contains(&id)) {
+            Value::from(MASK)
+        } else {
+            Value::Null
+        };
+    }
+}
