@@ -15,8 +15,8 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use super::{
-    BESIDE, FAMILY, Integrity, Keyring, OwnerEntry, Presence, ProjectEntry, RETIRING, REVOKED, SUSPENDED, TAMPERED, halves, hash_of,
-    standing_of,
+    BESIDE, FAMILY, Integrity, Keyring, OwnerEntry, Presence, ProjectEntry, RETIRING, REVOKED, SUSPENDED, TAMPERED,
+    halves, hash_of, standing_of,
 };
 use crate::keyring::directory::Directory;
 use crate::keyring::intern::Interned;
