@@ -40,6 +40,11 @@ pub enum Needs {
 }
 
 impl Needs {
+    /// Whether something else than a key is what the caller shows, or nothing.
+    pub const fn is_met_without_a_key(self) -> bool {
+        matches!(self, Self::Nothing | Self::SetupToken | Self::Password | Self::Session)
+    }
+
     /// What the action needs.
     pub const fn action<A: Action>() -> Self {
         match A::OWN {
