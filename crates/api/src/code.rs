@@ -85,6 +85,12 @@ catalogue! {
     SetupTokenInvalid = "setup_token_invalid", 401, "Set-up token not valid",
         "The set-up token is wrong or too old; which of them is not said.",
         "Use the token that the server printed at its last start.";
+    LogInRefused = "log_in_refused", 401, "Log-in refused",
+        "The name or the password is not right, or the user may not log in now; which of them is not said.",
+        "Type both again; whoever manages the user can see more in the audit trail.";
+    SessionOver = "session_over", 401, "Session over",
+        "The session has ended, or its token was used before, which ends it; which of them is not said.",
+        "Log in again.";
     InsufficientScope = "insufficient_scope", 403, "Insufficient scope",
         "The caller's key lacks the scope that this needs.",
         "Use a key with the scope, or ask for the owner's role to be widened.";
@@ -94,6 +100,9 @@ catalogue! {
     AddressNotAllowed = "address_not_allowed", 403, "Address not allowed",
         "The caller's key is good, but bound to networks that the request did not come from.",
         "Call from an allowed network; behind a proxy, the operator names it in `trusted_proxies`.";
+    CrossSite = "cross_site", 403, "Cross-site request",
+        "The session is in a cookie, and the browser does not say that the request comes from a page of this site.",
+        "Make the request from a page of this site. A program uses tokens instead of the cookie.";
     NotFound = "not_found", 404, "Not found",
         "There is no such thing in the reach of the caller's key. Another project's things look exactly like this.",
         "Check the id or handle, and that the key belongs to the right project.";
@@ -193,11 +202,17 @@ catalogue! {
     TooManyMatches = "too_many_matches", 422, "Too many matches",
         "The filter finds more keys than are changed at once.",
         "Narrow the filter, and repeat the request for each part.";
+    PasswordTooShort = "password_too_short", 422, "Password too short",
+        "The password has fewer characters than the project's policy asks for.",
+        "Take a longer one: some words in a row are long and easy to remember.";
+    PasswordGuessable = "password_guessable", 422, "Password guessable",
+        "The password is on the lists from which passwords are guessed, or made of what is, of the user's names or of a pattern.",
+        "Take words that have nothing to do with each other, or have a password manager make one.";
     RequestKeyReused = "request_key_reused", 422, "Idempotency-Key reused",
         "The `Idempotency-Key` was used for another request.",
         "Use a fresh key for every request that is not a repetition.";
     TooManyRequests = "too_many_requests", 429, "Too many requests",
-        "Too many requests came from this source.",
+        "Too many requests came from this source, or too many wrong passwords were tried with this name.",
         "Wait as long as `Retry-After` says.";
     HeadersTooLarge = "headers_too_large", 431, "Headers too large",
         "The request's headers are larger than 16 KiB.",
@@ -211,6 +226,9 @@ catalogue! {
     TransferCoding = "transfer_coding", 501, "Transfer coding not supported",
         "The body has a transfer coding other than `chunked`.",
         "Send the body plain or chunked.";
+    Crowded = "crowded", 503, "Crowded",
+        "More people are logging in at this moment than passwords can be looked at.",
+        "Try again after `Retry-After`.";
     CannotKnow = "cannot_know", 503, "Cannot know",
         "This node's view of the keys is too old to answer truthfully, so it gives no answer.",
         "Ask again after `Retry-After`, or ask another node.";

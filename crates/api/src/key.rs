@@ -277,7 +277,12 @@ impl CreateKey {
         let owner = faults.read_optional("owner", self.owner.as_ref(), OwnerChoice::read);
         let kind = match self.kind.as_deref() {
             None => Some(Kind::Standard),
-            Some(word) => faults.read("kind", Kind::parse(word).ok_or(UNKNOWN_KIND)),
+            Some(word) => faults.read(
+                "kind",
+                Kind::parse(word)
+                    .filter(|kind| Kind::ISSUED.contains(kind))
+                    .ok_or(UNKNOWN_KIND),
+            ),
         };
         let name = faults.read("name", Name::new(&self.name));
         let description = faults.read(

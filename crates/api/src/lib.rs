@@ -21,6 +21,7 @@ pub mod reference;
 pub mod role;
 pub mod scopes;
 pub mod secret;
+pub mod session;
 pub mod setup;
 pub mod usage;
 pub mod verify;

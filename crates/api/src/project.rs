@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use keyholt_core::found::Charter;
 use keyholt_core::id::ProjectId;
 use keyholt_core::owner::{OwnerKind, Standing};
-use keyholt_core::project::{CATALOGUE_MAX, Catalogue, GRACE_MAX, KEYS_PER_OWNER_MAX};
+use keyholt_core::project::{
+    CATALOGUE_MAX, Catalogue, GRACE_MAX, KEYS_PER_OWNER_MAX, PASSWORD_CHARS_MIN_RANGE, SESSION_LONGEST_MAX,
+};
 use keyholt_core::scope::Scope;
 use keyholt_core::secret::Prefix;
 use keyholt_core::text::{Description, Name, Slug};
@@ -73,6 +75,15 @@ pub struct Policy {
     pub longest_grace: Span,
     /// The names of the roles of an owner that is enrolled without naming any.
     pub default_roles: Vec<String>,
+    /// How long a session lasts that is not refreshed.
+    #[schema(value_type = String, examples("7d"))]
+    pub session_idle: Span,
+    /// How long a session lasts at most, however often it is refreshed.
+    #[schema(value_type = String, examples("30d"))]
+    pub session_longest: Span,
+    /// Fewest characters of a password.
+    #[schema(examples(15))]
+    pub password_chars_min: u16,
 }
 
 impl Project {
@@ -101,6 +112,9 @@ impl Project {
                 default_grace: policy.default_grace,
                 longest_grace: policy.longest_grace,
                 default_roles: names.role_names(&policy.default_roles),
+                session_idle: policy.log_in.idle,
+                session_longest: policy.log_in.longest,
+                password_chars_min: policy.log_in.password_chars_min,
             },
             suspended_since: suspended_since(project.standing),
             created_at: project.created_at,
@@ -160,10 +174,10 @@ impl CreateProject {
         let slug = faults.read("slug", Slug::new(&self.slug));
         let name = faults.read("name", Name::new(&self.name));
         let prefix = match (&self.prefix, &slug) {
-            (Some(prefix), _) => faults.read("prefix", Prefix::new(prefix)),
+            (Some(prefix), _) => faults.read("prefix", Prefix::of_project(prefix)),
             (None, Some(slug)) => {
                 let word: String = slug.as_str().chars().filter(|c| *c != '-').take(16).collect();
-                faults.read("prefix", Prefix::new(&word))
+                faults.read("prefix", Prefix::of_project(&word))
             }
             (None, None) => None,
         };
@@ -238,6 +252,18 @@ pub struct AmendPolicy {
     #[serde(default, skip_serializing_if = "Patch::is_keep")]
     #[schema(value_type = Vec<String>, required = false, max_items = 32)]
     pub default_roles: Patch<Vec<String>>,
+    /// How long a session lasts that is not refreshed, 1 minute to 366 days.
+    #[serde(default, skip_serializing_if = "Patch::is_keep")]
+    #[schema(value_type = String, required = false, max_length = 64)]
+    pub session_idle: Patch<String>,
+    /// How long a session lasts at most, 1 minute to 366 days.
+    #[serde(default, skip_serializing_if = "Patch::is_keep")]
+    #[schema(value_type = String, required = false, max_length = 64)]
+    pub session_longest: Patch<String>,
+    /// Fewest characters of a password, 8 to 64.
+    #[serde(default, skip_serializing_if = "Patch::is_keep")]
+    #[schema(value_type = u16, required = false, minimum = 8, maximum = 64)]
+    pub password_chars_min: Patch<u16>,
 }
 
 /// Changes to a project that were read: `None` keeps what was.
@@ -265,6 +291,12 @@ pub struct ProjectChange {
     pub longest_grace: Option<Span>,
     /// The roles of an owner that is enrolled without naming any; still to be looked up.
     pub default_roles: Option<BTreeSet<Reference>>,
+    /// How long a session lasts that is not refreshed.
+    pub session_idle: Option<Span>,
+    /// How long a session lasts at most.
+    pub session_longest: Option<Span>,
+    /// Fewest characters of a password.
+    pub password_chars_min: Option<u16>,
 }
 
 impl AmendProject {
@@ -293,11 +325,18 @@ impl AmendPolicy {
         let longest_lifetime = text("longest_lifetime", self.longest_lifetime);
         let default_grace = text("default_grace", self.default_grace);
         let longest_grace = text("longest_grace", self.longest_grace);
-        let prefix = prefix.map(|text| faults.read("prefix", Prefix::new(&text)));
+        let session_idle = text("session_idle", self.session_idle);
+        let session_longest = text("session_longest", self.session_longest);
+        let prefix = prefix.map(|text| faults.read("prefix", Prefix::of_project(&text)));
         let default_lifetime = default_lifetime.map(|text| read_lifetime(&mut faults, "default_lifetime", &text));
         let longest_lifetime = longest_lifetime.map(|text| read_lifetime(&mut faults, "longest_lifetime", &text));
         let default_grace = default_grace.map(|text| read_grace(&mut faults, "default_grace", &text));
         let longest_grace = longest_grace.map(|text| read_grace(&mut faults, "longest_grace", &text));
+        let session_idle = session_idle.map(|text| read_session(&mut faults, "session_idle", &text));
+        let session_longest = session_longest.map(|text| read_session(&mut faults, "session_longest", &text));
+        let password_chars_min = set(&mut faults, "password_chars_min", self.password_chars_min);
+        let password_chars_min =
+            password_chars_min.map(|least| faults.read("password_chars_min", password_chars(least)));
         let owners = set(&mut faults, "owners", self.owners).map(|owners| read_kinds(&mut faults, &owners));
         let keys_per_owner = set(&mut faults, "keys_per_owner", self.keys_per_owner);
         let keys_per_owner = keys_per_owner.map(|most| faults.read("keys_per_owner", in_range(most)));
@@ -319,6 +358,9 @@ impl AmendPolicy {
                 default_grace: all_or(default_grace)?,
                 longest_grace: all_or(longest_grace)?,
                 default_roles: all_or(default_roles)?,
+                session_idle: all_or(session_idle)?,
+                session_longest: all_or(session_longest)?,
+                password_chars_min: all_or(password_chars_min)?,
                 ..ProjectChange::default()
             })
         })
@@ -345,6 +387,28 @@ fn read_grace(faults: &mut Faults, field: &str, text: &str) -> Option<Span> {
         return None;
     }
     Some(span)
+}
+
+/// Shortest session that a policy may ask for: shorter ones end before they are refreshed.
+const SESSION_MIN: Span = Span::secs(60);
+
+fn read_session(faults: &mut Faults, field: &str, text: &str) -> Option<Span> {
+    let span: Span = faults.read(field, text.parse())?;
+    if (SESSION_MIN..=SESSION_LONGEST_MAX).contains(&span) {
+        return Some(span);
+    }
+    let reason = format!("must be {SESSION_MIN} to {SESSION_LONGEST_MAX}");
+    faults.add(field, Reason(FaultCode::Range, reason.into()));
+    None
+}
+
+fn password_chars(least: u16) -> Result<u16, Reason> {
+    if PASSWORD_CHARS_MIN_RANGE.contains(&least) {
+        Ok(least)
+    } else {
+        let (least, most) = PASSWORD_CHARS_MIN_RANGE.into_inner();
+        Err(Reason(FaultCode::Range, format!("must be {least} to {most}").into()))
+    }
 }
 
 fn read_kinds(faults: &mut Faults, kinds: &[String]) -> Option<BTreeSet<OwnerKind>> {

@@ -22,6 +22,15 @@ words! {
         Static,
         /// Not secret: meant for browsers.
         Publishable,
+        /// A person's log-in; cannot be asked for.
+        Session,
+    }
+    /// How a session is shown.
+    SessionMode {
+        /// By refresh tokens.
+        Tokens,
+        /// By a cookie.
+        Cookie,
     }
     /// Whether a key works.
     KeyState {
@@ -69,6 +78,8 @@ words! {
         Team,
         /// A service.
         Service,
+        /// A user's password.
+        Password,
         /// A key.
         Key,
         /// The set-up.

@@ -116,7 +116,7 @@ fn check_access(kind: Kind, access: &Access) -> Result<(), AmendError> {
     let fits = match (kind, access) {
         (Kind::Standard, _) | (Kind::Static, Access::Everything) => true,
         (Kind::Publishable, access) => is_publishable(access),
-        (Kind::Static, Access::Only(_)) => false,
+        (Kind::Static, Access::Only(_)) | (Kind::Session, _) => false,
     };
     if fits { Ok(()) } else { Err(AmendError::Kind(kind)) }
 }

@@ -94,6 +94,8 @@ pub enum Noun {
     Team,
     /// A service.
     Service,
+    /// A user's password.
+    Password,
     /// A key.
     Key,
     /// The set-up.
@@ -101,16 +103,22 @@ pub enum Noun {
 }
 
 impl Noun {
-    /// All nouns, in the order in which they are loaded: what others refer to comes first.
-    pub const ALL: [Self; 7] = [
+    /// All nouns, in the order in which they are kept: what others refer to comes first.
+    pub const ALL: [Self; 8] = [
         Self::Setup,
         Self::Project,
         Self::Role,
         Self::User,
         Self::Team,
         Self::Service,
+        Self::Password,
         Self::Key,
     ];
+
+    /// Whether judging needs it, so that it is kept in memory. What is asked for once in a log-in is read when it is.
+    pub const fn is_judged_by(self) -> bool {
+        !matches!(self, Self::Password)
+    }
 
     /// The word for it in columns, paths and answers.
     pub const fn as_str(self) -> &'static str {
@@ -120,6 +128,7 @@ impl Noun {
             Self::User => "user",
             Self::Team => "team",
             Self::Service => "service",
+            Self::Password => "password",
             Self::Key => "key",
             Self::Setup => "setup",
         }

@@ -1,5 +1,7 @@
 //! Commits: a change together with the audit event that explains it. Only verbs make them; the store keeps both or neither.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -9,6 +11,7 @@ use crate::audit::{Event, Noun, Outcome, Target};
 use crate::id::{KeyId, ProjectId, SYSTEM};
 use crate::key::Key;
 use crate::owner::{Owner, Service, Team, User};
+use crate::password::Password;
 use crate::project::Project;
 use crate::role::Role;
 use crate::setup::Setup;
@@ -56,6 +59,8 @@ pub enum Record {
     Team(Team),
     /// A service.
     Service(Service),
+    /// A user's password.
+    Password(Password),
     /// A key.
     Key(Box<Key>),
 }
@@ -73,6 +78,7 @@ impl Record {
             Self::User(_) => Noun::User,
             Self::Team(_) => Noun::Team,
             Self::Service(_) => Noun::Service,
+            Self::Password(_) => Noun::Password,
             Self::Key(_) => Noun::Key,
         }
     }
@@ -86,6 +92,7 @@ impl Record {
             Self::User(user) => user.id.uuid(),
             Self::Team(team) => team.id.uuid(),
             Self::Service(service) => service.id.uuid(),
+            Self::Password(password) => password.user.uuid(),
             Self::Key(key) => key.id.uuid(),
         }
     }
@@ -98,11 +105,12 @@ impl Record {
             Self::User(user) => user.project,
             Self::Team(team) => team.project,
             Self::Service(service) => service.project,
+            Self::Password(password) => password.project,
             Self::Key(key) => key.project,
         }
     }
 
-    /// The handle by which people name it, unique among its kind in its project; a key has none.
+    /// The handle by which people name it, unique among its kind in its project; keys and passwords have none.
     pub fn handle(&self) -> Option<&str> {
         match self {
             Self::Setup(_) => Some("setup"),
@@ -111,7 +119,15 @@ impl Record {
             Self::User(user) => Some(user.external_id.as_str()),
             Self::Team(team) => Some(team.external_id.as_str()),
             Self::Service(service) => Some(service.name.as_str()),
-            Self::Key(_) => None,
+            Self::Password(_) | Self::Key(_) => None,
+        }
+    }
+
+    /// The handle under which it is stored: what people do not name goes by its id.
+    pub fn stored_handle(&self) -> Cow<'_, str> {
+        match self.handle() {
+            Some(handle) => Cow::Borrowed(handle),
+            None => Cow::Owned(self.id().to_string()),
         }
     }
 
@@ -124,6 +140,7 @@ impl Record {
             Self::User(user) => user.revision,
             Self::Team(team) => team.revision,
             Self::Service(service) => service.revision,
+            Self::Password(password) => password.revision,
             Self::Key(key) => key.revision,
         }
     }
@@ -135,6 +152,7 @@ impl Record {
             Self::User(user) => Some(Owner::User(user.id)),
             Self::Team(team) => Some(Owner::Team(team.id)),
             Self::Service(service) => Some(Owner::Service(service.id)),
+            Self::Password(password) => Some(Owner::User(password.user)),
             Self::Key(key) => Some(key.owner),
         }
     }
@@ -148,6 +166,11 @@ impl Record {
             Self::User(user) => json!(user),
             Self::Team(team) => json!(team),
             Self::Service(service) => json!(service),
+            Self::Password(password) => json!({
+                "user": password.user,
+                "changed_at": password.changed_at,
+                "revision": password.revision,
+            }),
             Self::Key(key) => json!({
                 "id": key.id,
                 "owner": key.owner,

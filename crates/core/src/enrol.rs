@@ -147,6 +147,7 @@ pub(crate) fn with_revision(mut record: Record, revision: Revision) -> Record {
         Record::User(user) => user.revision = revision,
         Record::Team(team) => team.revision = revision,
         Record::Service(service) => service.revision = revision,
+        Record::Password(password) => password.revision = revision,
         Record::Key(key) => key.revision = revision,
     }
     record
@@ -158,7 +159,7 @@ pub(crate) fn standing(record: &Record) -> Option<Standing> {
         Record::User(user) => Some(user.standing),
         Record::Team(team) => Some(team.standing),
         Record::Service(service) => Some(service.standing),
-        Record::Setup(_) | Record::Role(_) | Record::Key(_) => None,
+        Record::Setup(_) | Record::Role(_) | Record::Password(_) | Record::Key(_) => None,
     }
 }
 
@@ -168,7 +169,7 @@ pub(crate) fn with_standing(mut record: Record, standing: Standing) -> Record {
         Record::User(user) => user.standing = standing,
         Record::Team(team) => team.standing = standing,
         Record::Service(service) => service.standing = standing,
-        Record::Setup(_) | Record::Role(_) | Record::Key(_) => {}
+        Record::Setup(_) | Record::Role(_) | Record::Password(_) | Record::Key(_) => {}
     }
     record
 }
@@ -179,6 +180,6 @@ pub fn roles(record: &Record) -> Option<&BTreeSet<RoleId>> {
         Record::User(user) => Some(&user.roles),
         Record::Team(team) => Some(&team.roles),
         Record::Service(service) => Some(&service.roles),
-        Record::Setup(_) | Record::Project(_) | Record::Role(_) | Record::Key(_) => None,
+        Record::Setup(_) | Record::Project(_) | Record::Role(_) | Record::Password(_) | Record::Key(_) => None,
     }
 }

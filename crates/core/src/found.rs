@@ -10,7 +10,7 @@ use crate::id::{KeyId, ProjectId, RoleId, SYSTEM, UserId};
 use crate::issue::Issued;
 use crate::key::{About, Bounds, Key, Kind, Maker, State};
 use crate::owner::{Owner, Standing, User};
-use crate::project::{Policy, Project};
+use crate::project::{LogInPolicy, Policy, Project};
 use crate::role::{Role, STARTING_ROLES};
 use crate::scope::{Access, ScopeSet};
 use crate::secret::{Credentials, Fingerprint, Pepper, Prefix, Secret, Visibility};
@@ -63,7 +63,10 @@ pub fn found_keyholt(
         id: SYSTEM,
         slug: Slug::new(SYSTEM_SLUG)?,
         name: Name::new("Keyholt")?,
-        policy: Policy::new(prefix, BTreeSet::from([role.id])),
+        policy: Policy {
+            log_in: LogInPolicy::OPERATORS,
+            ..Policy::new(prefix, BTreeSet::from([role.id]))
+        },
         standing: Standing::Good,
         created_at: now,
         revision: Revision::FIRST,

@@ -57,6 +57,13 @@ macro_rules! ids {
             pub const fn uuid(self) -> Uuid {
                 self.0
             }
+
+            /// When it was minted, to the millisecond. Where the id is sealed, so is this.
+            pub fn minted_at(self) -> Moment {
+                let (secs, nanos) = self.0.get_timestamp().map_or((0, 0), |time| time.to_unix());
+                let ms = secs.saturating_mul(1000).saturating_add(u64::from(nanos / 1_000_000));
+                Moment::from_ms(i64::try_from(ms).unwrap_or(i64::MAX))
+            }
         }
 
         impl fmt::Display for $name {

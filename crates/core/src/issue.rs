@@ -106,6 +106,9 @@ pub enum IssueError {
     /// What everybody may see must not open everything, nor Keyholt itself.
     #[error("a publishable key names its scopes, and none of them is `*` or in `keyholt:`")]
     NotPublishable,
+    /// A session comes of a log-in and of nothing else.
+    #[error("a session comes of a log-in; it cannot be issued")]
+    NotSession,
 }
 
 /// Issues a key.
@@ -178,6 +181,7 @@ fn check_kind(wish: &Wish) -> Result<(), IssueError> {
         (Kind::Publishable, access) if !is_publishable(access) => Err(IssueError::NotPublishable),
         (Kind::Publishable, _) => Ok(()),
         (Kind::Standard, _) => Ok(()),
+        (Kind::Session, _) => Err(IssueError::NotSession),
     }
 }
 

@@ -87,11 +87,15 @@ pub enum Kind {
     Static,
     /// Not secret: meant for browsers.
     Publishable,
+    /// A person's log-in. Its secrets refresh it or stand in a cookie; they are no key's.
+    Session,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 3] = [Self::Standard, Self::Static, Self::Publishable];
+    pub const ALL: [Self; 4] = [Self::Standard, Self::Static, Self::Publishable, Self::Session];
+    /// The kinds that can be asked for when a key is made.
+    pub const ISSUED: [Self; 3] = [Self::Standard, Self::Static, Self::Publishable];
 
     /// The word for it in columns and answers.
     pub const fn as_str(self) -> &'static str {
@@ -99,6 +103,7 @@ impl Kind {
             Self::Standard => "standard",
             Self::Static => "static",
             Self::Publishable => "publishable",
+            Self::Session => "session",
         }
     }
 
@@ -257,7 +262,6 @@ impl Key {
 
     /// The row that judges and is sealed, borrowing from [`Key::at_rest`].
     pub fn row<'a>(&self, at_rest: &'a AtRest) -> KeyRow<'a> {
-        let retiring = self.credentials.retiring();
         KeyRow {
             id: self.id,
             project: self.project,
@@ -269,8 +273,8 @@ impl Key {
             state: at_rest.state,
             state_at: at_rest.state_at,
             current: *self.credentials.current(),
-            retiring: retiring.map(|(digest, _)| *digest),
-            retiring_until: retiring.map(|(_, until)| until.ms()),
+            retiring: self.credentials.beside().copied(),
+            retiring_until: self.credentials.retiring().map(|(_, until)| until.ms()),
             revision: self.revision,
         }
     }
@@ -316,9 +320,9 @@ pub struct KeyRow<'a> {
     pub state_at: i64,
     /// Digest of the newest secret.
     pub current: Digest,
-    /// Digest of the secret before it.
+    /// Digest of the secret before it; without an end, of the family of refresh tokens.
     pub retiring: Option<Digest>,
-    /// When the old secret is dead.
+    /// When the old secret is dead; never given for a family.
     pub retiring_until: Option<i64>,
     /// How often the key was changed.
     pub revision: Revision,

@@ -62,6 +62,40 @@ pub struct Policy {
     pub longest_grace: Span,
     /// The roles of an owner that is enrolled without naming any.
     pub default_roles: BTreeSet<RoleId>,
+    /// The rules for people who log in.
+    pub log_in: LogInPolicy,
+}
+
+/// The rules for people who log in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct LogInPolicy {
+    /// How long a session lasts that is not refreshed.
+    pub idle: Span,
+    /// How long a session lasts at most, however often it is refreshed.
+    pub longest: Span,
+    /// Fewest characters of a password.
+    pub password_chars_min: u16,
+}
+
+/// The longest that a policy may let a session last.
+pub const SESSION_LONGEST_MAX: Span = Span::days(366);
+/// Fewest characters of a password that a policy may ask for, and most.
+pub const PASSWORD_CHARS_MIN_RANGE: std::ops::RangeInclusive<u16> = 8..=64;
+
+impl LogInPolicy {
+    /// For the people of a product.
+    pub const PEOPLE: Self = Self {
+        idle: Span::days(7),
+        longest: Span::days(30),
+        // NIST SP 800-63B-4: where a password is all that is asked for, it has 15 characters at least.
+        password_chars_min: 15,
+    };
+    /// For operators, who can do everything.
+    pub const OPERATORS: Self = Self {
+        idle: Span::hours(1),
+        longest: Span::hours(24),
+        ..Self::PEOPLE
+    };
 }
 
 /// Most keys per owner that a policy may allow.
@@ -82,6 +116,7 @@ impl Policy {
             default_grace: Span::hours(24),
             longest_grace: Span::days(30),
             default_roles,
+            log_in: LogInPolicy::PEOPLE,
         }
     }
 

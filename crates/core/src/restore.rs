@@ -83,6 +83,18 @@ pub struct Carried {
     pub commit: Commit,
 }
 
+impl Carried {
+    /// What cannot be stopped goes.
+    fn removal(backup: &Record, ending: Ending, source: &Source, now: Moment) -> Self {
+        let change = Change::Remove { record: backup.clone() };
+        let cause = Cause::new("ended after the backup").ok();
+        Self {
+            endings: BTreeSet::from([ending]),
+            commit: by_itself("remove", backup, None, change, cause, source, now),
+        }
+    }
+}
+
 /// What must be done to a record of a backup so that it is no more than it is in the present data.
 ///
 /// Everything is met rather than replaced: what was widened after the backup does not come back wide, and what was
@@ -95,6 +107,19 @@ pub fn carry_over(backup: &Record, present: Present<'_>, source: &Source, now: M
         Record::Setup(_) => {}
         Record::Key(key) => end_key(key, present, now, &mut endings),
         Record::Role(role) => end_role(role, present, &mut endings),
+        Record::Password(password) => match present {
+            Present::There(Record::Password(present)) if present.hash.is(&password.hash) => {}
+            Present::There(Record::Password(present)) => {
+                // The old password is what a change ended, and the new one is what its user knows.
+                password.hash = present.hash.clone();
+                password.changed_at = present.changed_at;
+                endings.insert(Ending::Rotated);
+            }
+            Present::Gone => return Some(Carried::removal(backup, Ending::Gone, source, now)),
+            Present::There(_) | Present::Tampered => {
+                return Some(Carried::removal(backup, Ending::Tampered, source, now));
+            }
+        },
         Record::Project(_) | Record::User(_) | Record::Team(_) | Record::Service(_) => {
             after = end_holder(after, present, now, &mut endings);
         }
@@ -228,12 +253,13 @@ fn meet_key(key: &mut Key, present: &Key, now: Moment, endings: &mut BTreeSet<En
 }
 
 fn same_secrets(one: &Credentials, other: &Credentials) -> bool {
-    let retiring = match (one.retiring(), other.retiring()) {
+    let beside = match (one.beside(), other.beside()) {
         (None, None) => true,
-        (Some((one, until)), Some((other, end))) => same(one, other) && until == end,
+        (Some(one), Some(other)) => same(one, other),
         _ => false,
     };
-    same(one.current(), other.current()) && retiring
+    let until = |credentials: &Credentials| credentials.retiring().map(|(_, until)| until);
+    same(one.current(), other.current()) && beside && until(one) == until(other)
 }
 
 fn same(one: &Digest, other: &Digest) -> bool {
@@ -371,13 +397,30 @@ fn verb(noun: Noun, endings: &BTreeSet<Ending>) -> &'static str {
         (Noun::Key, Some(Ending::Revoked | Ending::Gone)) => "revoke",
         (Noun::Key, Some(Ending::Rotated)) => "rotate",
         (Noun::Key, Some(Ending::Narrowed | Ending::Shortened)) => "amend",
-        (Noun::Role, _) | (_, Some(Ending::Narrowed)) => "change",
+        (Noun::Role | Noun::Password, _) | (_, Some(Ending::Narrowed)) => "change",
         _ => "suspend",
     }
 }
 
 fn replace(verb: &str, before: &Record, after: Record, cause: Option<Cause>, source: &Source, now: Moment) -> Commit {
     let after = with_revision(after, before.revision().next());
+    let view = after.view();
+    let change = Change::Replace {
+        record: after,
+        expected: before.revision(),
+    };
+    by_itself(verb, before, Some(view), change, cause, source, now)
+}
+
+fn by_itself(
+    verb: &str,
+    before: &Record,
+    after: Option<serde_json::Value>,
+    change: Change,
+    cause: Option<Cause>,
+    source: &Source,
+    now: Moment,
+) -> Commit {
     let event = Event {
         project: match before {
             // A change to a project itself is part of that project's story.
@@ -396,11 +439,7 @@ fn replace(verb: &str, before: &Record, after: Record, cause: Option<Cause>, sou
         cause,
         source: source.clone(),
         before: Some(before.view()),
-        after: Some(after.view()),
-    };
-    let change = Change::Replace {
-        record: after,
-        expected: before.revision(),
+        after,
     };
     Commit::by_itself(event, vec![change])
 }

@@ -38,6 +38,11 @@ impl MasterKey {
         Sealer(keyed(&self.subkey("row seal")))
     }
 
+    /// What passwords are hashed with besides their salt: without it a stolen database tells nothing about them.
+    pub fn password_secret(&self) -> Zeroizing<[u8; 32]> {
+        self.subkey("passwords")
+    }
+
     /// A value kept beside the data, by which a wrong master key is noticed at start.
     pub fn check(&self) -> [u8; 32] {
         *self.subkey("check")

@@ -33,7 +33,12 @@ pub const FOREIGN_BYTES_MIN: usize = 16;
 pub const PUBLISHABLE_MARK: &str = "pub";
 
 /// One anchored regular expression that every secret of Keyholt matches; for secret scanners.
-pub const PATTERN: &str = r"^[a-z][a-z0-9]{0,15}(_[a-z0-9]{1,16}){0,2}_[0-9A-Za-z]{38}$";
+pub const PATTERN: &str = r"^([a-z][a-z0-9]{0,15}(_[a-z0-9]{1,16}){0,2}_[0-9A-Za-z]{38}|khr_[0-9A-Za-z]{50})$";
+
+/// First words that are Keyholt's own: of refresh tokens, of session cookies, of set-up tokens.
+pub const RESERVED_PREFIXES: [&str; 3] = [crate::refresh_token::PREFIX, SESSION_PREFIX, crate::found::SETUP_PREFIX];
+/// The first word of a session's secret in a cookie.
+pub const SESSION_PREFIX: &str = "khs";
 
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
@@ -44,7 +49,9 @@ pub struct Prefix(Box<str>);
 
 /// A text that cannot start a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a key prefix is 1 to 16 lower-case letters and digits, starting with a letter")]
+#[error(
+    "a key prefix is 1 to 16 lower-case letters and digits, starting with a letter, and none that Keyholt reserves"
+)]
 pub struct PrefixError;
 
 impl Prefix {
@@ -58,6 +65,14 @@ impl Prefix {
         } else {
             Err(PrefixError)
         }
+    }
+
+    /// Checks and keeps a prefix that a project may have: none that is Keyholt's own.
+    pub fn of_project(text: &str) -> Result<Self, PrefixError> {
+        if RESERVED_PREFIXES.contains(&text) {
+            return Err(PrefixError);
+        }
+        Self::new(text)
     }
 
     /// The prefix as text.
@@ -113,17 +128,12 @@ impl Secret {
             text.push_str(environment.as_str());
         }
         text.push('_');
-        let body_end = text.len() + BODY;
-        while text.len() < body_end {
-            let mut bytes = Zeroizing::new([0u8; BODY + 8]);
-            entropy.fill(bytes.as_mut());
-            // 248 is the largest multiple of 62 in a byte: taking the rest of a division beyond it would favour some symbols.
-            for byte in bytes.iter().filter(|byte| **byte < 248) {
-                if text.len() < body_end {
-                    text.push(char::from(symbol(u32::from(*byte))));
-                }
-            }
-        }
+        push_random(&mut text, BODY, entropy);
+        Self::checked(text)
+    }
+
+    /// The secret that this text is, with its check put behind it.
+    pub(crate) fn checked(mut text: Zeroizing<String>) -> Self {
         let check = check_of(text.as_bytes());
         text.extend(check.iter().map(|byte| char::from(*byte)));
         Self(text)
@@ -165,8 +175,30 @@ impl Hint {
     }
 }
 
+/// Puts so many random base62 characters behind a text.
+pub(crate) fn push_random(text: &mut Zeroizing<String>, characters: usize, entropy: &mut dyn Entropy) {
+    let end = text.len() + characters;
+    while text.len() < end {
+        let mut bytes = Zeroizing::new([0u8; BODY + 8]);
+        entropy.fill(bytes.as_mut());
+        // 248 is the largest multiple of 62 in a byte: taking the rest of a division beyond it would favour some symbols.
+        for byte in bytes.iter().filter(|byte| **byte < 248) {
+            if text.len() < end {
+                text.push(char::from(symbol(u32::from(*byte))));
+            }
+        }
+    }
+}
+
 fn symbol(value: u32) -> u8 {
     ALPHABET.get((value % 62) as usize).copied().unwrap_or(b'0')
+}
+
+/// Whether a text ends in the check of what stands before it.
+pub(crate) fn is_checked(text: &[u8]) -> bool {
+    text.len()
+        .checked_sub(CHECK)
+        .is_some_and(|end| text.get(end..) == Some(check_of(text.get(..end).unwrap_or_default()).as_slice()))
 }
 
 fn check_of(text: &[u8]) -> [u8; CHECK] {
@@ -215,7 +247,7 @@ pub fn holds_secret(text: &str) -> bool {
     text.len() >= BODY + CHECK + 2
         && text
             .split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
-            .any(|word| shape(word.as_bytes()) == Shape::Ours)
+            .any(|word| shape(word.as_bytes()) == Shape::Ours || crate::refresh_token::is_one(word))
 }
 
 /// A credential that somebody showed: its form is right, nothing more is known.
@@ -361,6 +393,19 @@ impl fmt::Debug for Pepper {
     }
 }
 
+/// The fingerprint of a session's secret as a cookie carries it.
+pub fn session_cookie(text: &str) -> Result<Fingerprint, Malformed> {
+    let marked = text
+        .strip_prefix(SESSION_PREFIX)
+        .is_some_and(|rest| rest.starts_with('_'));
+    let presented = Presented::parse(text)?;
+    if marked && presented.format == Format::Keyholt {
+        Ok(presented.fingerprint)
+    } else {
+        Err(Malformed)
+    }
+}
+
 /// The secrets by which a key is recognised now: never more than two.
 #[derive(Clone, Copy, Debug)]
 pub enum Credentials {
@@ -375,20 +420,35 @@ pub enum Credentials {
         /// When the old secret is dead.
         until: crate::time::Moment,
     },
+    /// The newest of a family of refresh tokens, and what is the same in all of them: so an old one is recognised.
+    Family {
+        /// The newest token.
+        current: Digest,
+        /// What the family's tokens share. Whoever shows it without being the newest shows one that was used up.
+        family: Digest,
+    },
 }
 
 impl Credentials {
     /// The digest of the newest secret.
     pub fn current(&self) -> &Digest {
         match self {
-            Self::One(digest) | Self::Rotating { current: digest, .. } => digest,
+            Self::One(digest) | Self::Rotating { current: digest, .. } | Self::Family { current: digest, .. } => digest,
+        }
+    }
+
+    /// The other digest under which the key is found: of its old secret, or of its family.
+    pub fn beside(&self) -> Option<&Digest> {
+        match self {
+            Self::One(_) => None,
+            Self::Rotating { retiring: digest, .. } | Self::Family { family: digest, .. } => Some(digest),
         }
     }
 
     /// The old secret's digest and end, while it is kept.
     pub fn retiring(&self) -> Option<(&Digest, crate::time::Moment)> {
         match self {
-            Self::One(_) => None,
+            Self::One(_) | Self::Family { .. } => None,
             Self::Rotating { retiring, until, .. } => Some((retiring, *until)),
         }
     }

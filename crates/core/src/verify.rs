@@ -95,6 +95,8 @@ pub enum Shown {
         /// When it is dead.
         until: Moment,
     },
+    /// One that a family of refresh tokens had once, or that looks like it: of use to nobody any more.
+    Superseded,
 }
 
 /// The answer. A denial is an answer, never an error.
@@ -112,6 +114,7 @@ pub struct Grant {
     key: KeyId,
     project: ProjectId,
     owner: Owner,
+    kind: Kind,
     expiry: Expiry,
     shown: Shown,
     now: Moment,
@@ -145,7 +148,17 @@ impl Grant {
     pub fn ends(&self) -> Expiry {
         match self.shown {
             Shown::Retiring { until } if self.expiry.outlives(Expiry::At(until)) => Expiry::At(until),
-            Shown::Retiring { .. } | Shown::Current => self.expiry,
+            Shown::Retiring { .. } | Shown::Current | Shown::Superseded => self.expiry,
+        }
+    }
+
+    /// Until when that may work at the latest which its holder makes.
+    ///
+    /// A session is a person: what a person makes outlives the log-in. A key is what it is, and nothing made with it does.
+    pub fn hands_on_until(&self) -> Expiry {
+        match self.kind {
+            Kind::Session => Expiry::Never,
+            Kind::Standard | Kind::Static | Kind::Publishable => self.ends(),
         }
     }
 
@@ -157,7 +170,7 @@ impl Grant {
             .filter(|at| *at <= self.now.plus(EXPIRES_SOON))
             .map(|at| Warning::ExpiresSoon { at });
         let superseded = match self.shown {
-            Shown::Current => None,
+            Shown::Current | Shown::Superseded => None,
             Shown::Retiring { until } => Some(Warning::SupersededSecret { until }),
         };
         soon.into_iter().chain(superseded)
@@ -218,7 +231,12 @@ pub const RULES: [Rule; 13] = [
         name: "secret",
         scope: RuleScope::Standing,
         denies: |case| {
-            matches!(case.dossier.shown, Shown::Retiring { until } if case.now >= until).then_some(Denial::Unknown)
+            let dead = match case.dossier.shown {
+                Shown::Current => false,
+                Shown::Retiring { until } => case.now >= until,
+                Shown::Superseded => true,
+            };
+            dead.then_some(Denial::Unknown)
         },
     },
     Rule {
@@ -313,6 +331,7 @@ pub fn judge(dossier: Option<&Dossier<'_>>, project: ProjectId, ask: &Ask<'_>, n
             key: dossier.key,
             project: dossier.project,
             owner: dossier.owner,
+            kind: dossier.kind,
             expiry: dossier.expiry,
             shown: dossier.shown,
             now,

@@ -39,9 +39,9 @@ pub struct KeyColumns {
     pub cause: String,
     /// Digest of the newest secret.
     pub current: Hex32,
-    /// Digest of the secret before it.
+    /// Digest of the secret before it; without an end, of the family of refresh tokens.
     pub retiring: Option<Hex32>,
-    /// When the old secret is dead.
+    /// When the old secret is dead; never given for a family.
     pub retiring_until: Option<i64>,
     /// What people call it.
     pub name: String,
@@ -152,8 +152,17 @@ impl KeyColumns {
                 retiring: Digest::from_bytes(retiring.0),
                 until: Moment::from_ms(until),
             }),
-            _ => None,
+            (Some(family), None) => Some(Credentials::Family {
+                current,
+                family: Digest::from_bytes(family.0),
+            }),
+            (None, Some(_)) => None,
         }
+    }
+
+    /// Whether the key counts against its owner's limit: sessions have one of their own.
+    pub(crate) fn is_counted(&self) -> bool {
+        self.state != "revoked" && self.kind != Kind::Session
     }
 
     /// The part that judges and is sealed.

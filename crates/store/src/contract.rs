@@ -13,6 +13,7 @@ pub mod history;
 pub mod keys;
 pub mod records;
 pub mod search;
+pub mod sessions;
 pub mod usage;
 pub mod world;
 
@@ -48,6 +49,9 @@ macro_rules! contract {
             keys::those_that_end_first_come_first,
             keys::those_unused_longest_come_first,
             keys::many_keys_are_filtered_as_in_memory,
+            sessions::a_session_is_found_as_one_and_never_as_a_key,
+            sessions::a_refresh_takes_the_place_of_the_token_before,
+            sessions::passwords_are_kept_and_not_loaded,
             events::each_filter_finds_its_events,
             events::a_span_of_time_is_found_although_clocks_differ,
             events::the_trail_is_read_page_by_page,

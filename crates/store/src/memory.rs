@@ -118,7 +118,7 @@ impl State {
     ) -> Result<(), CommitError> {
         let (project, noun) = (record.project(), record.noun());
         let at = (project, noun, record.id());
-        let handle = record.handle().unwrap_or_default().to_owned();
+        let handle = record.stored_handle().into_owned();
         let before = self.records.get(&at).map(|named| named.record.revision);
         let as_expected = match change {
             Change::Insert(_) => before.is_none(),
@@ -220,7 +220,7 @@ impl State {
             for digest in digests(before) {
                 self.digests.remove(&digest);
             }
-            if !is_revoked(before)
+            if is_counted(before)
                 && let Some(live) = self.live.get_mut(&(before.project, before.owner))
             {
                 *live -= 1;
@@ -230,7 +230,7 @@ impl State {
             for digest in digests(&key) {
                 self.digests.insert(digest, id);
             }
-            if !is_revoked(&key) {
+            if is_counted(&key) {
                 *self.live.entry((key.project, key.owner)).or_default() += 1;
             }
             self.keys.insert(id, (key, seal));
@@ -291,14 +291,19 @@ impl State {
 }
 
 fn digests(key: &Key) -> Vec<[u8; 32]> {
-    let retiring = key.credentials.retiring().map(|(digest, _)| *digest.as_bytes());
+    let beside = key.credentials.beside().map(|digest| *digest.as_bytes());
     std::iter::once(*key.credentials.current().as_bytes())
-        .chain(retiring)
+        .chain(beside)
         .collect()
 }
 
 fn is_revoked(key: &Key) -> bool {
     matches!(key.state, KeyState::Revoked { .. })
+}
+
+/// Whether a key counts against its owner's limit: sessions have one of their own.
+fn is_counted(key: &Key) -> bool {
+    !is_revoked(key) && key.kind != Kind::Session
 }
 
 fn is_live_static(key: &Key) -> bool {
@@ -320,7 +325,7 @@ impl Store for Memory {
 
     async fn load(&self, each: &mut (dyn for<'a> FnMut(Loaded<'a>) + Send)) -> Result<EventNumber, StoreError> {
         let state = self.state();
-        for noun in Noun::ALL {
+        for noun in Noun::ALL.into_iter().filter(|noun| noun.is_judged_by()) {
             for named in state.records.values().filter(|named| named.record.noun == noun) {
                 each(Loaded::Record(named.record.clone()));
             }

@@ -62,7 +62,7 @@ pub struct After {
 pub struct KeyQuery {
     /// Whose.
     pub owners: Owners,
-    /// Of which kind.
+    /// Of which kind; `None` is every kind but sessions, which are found by owner, state and end only.
     pub kind: Option<Kind>,
     /// In which state.
     pub state: Option<StateFilter>,

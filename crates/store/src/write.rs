@@ -79,6 +79,7 @@ fn row(record: &Record, sealer: &Sealer) -> Row {
         Record::User(user) => serde_json::to_string(user),
         Record::Team(team) => serde_json::to_string(team),
         Record::Service(service) => serde_json::to_string(service),
+        Record::Password(password) => serde_json::to_string(password),
         Record::Key(_) => Ok(String::new()),
     }
     .unwrap_or_default();
@@ -141,6 +142,7 @@ impl StoredRecord {
             Noun::User => serde_json::from_str(&self.body).map(Record::User),
             Noun::Team => serde_json::from_str(&self.body).map(Record::Team),
             Noun::Service => serde_json::from_str(&self.body).map(Record::Service),
+            Noun::Password => serde_json::from_str(&self.body).map(Record::Password),
             Noun::Key => return Err(broken),
         };
         read.map_err(|_| broken)

@@ -88,7 +88,7 @@ impl Fail {
     /// In how many seconds to ask again, where asking again may help.
     pub fn retry_after(&self) -> Option<HeaderValue> {
         let seconds = self.retry_after.or(match self.code {
-            Code::CannotKnow | Code::StoreUnavailable | Code::OutcomeUnknown => Some(RETRY_SECONDS),
+            Code::CannotKnow | Code::StoreUnavailable | Code::OutcomeUnknown | Code::Crowded => Some(RETRY_SECONDS),
             _ => None,
         });
         seconds.map(HeaderValue::from)
@@ -121,7 +121,7 @@ impl Fail {
     fn challenge(&self) -> Option<HeaderValue> {
         match (self.code, self.missing) {
             // No error code for somebody who showed nothing (RFC 6750 §3.1).
-            (Code::CredentialRequired | Code::SetupTokenInvalid, _) => {
+            (Code::CredentialRequired | Code::SetupTokenInvalid | Code::LogInRefused | Code::SessionOver, _) => {
                 Some(HeaderValue::from_static(r#"Bearer realm="keyholt""#))
             }
             (Code::InvalidCredential, _) => Some(HeaderValue::from_static(
@@ -220,7 +220,7 @@ impl From<Refusal> for Fail {
                 IssueError::Beyond(beyond) => code_of_beyond(&beyond),
                 IssueError::Policy(breach) => code_of_breach(&breach),
                 IssueError::AlreadyExpired => Code::AlreadyExpired,
-                IssueError::NotStatic | IssueError::NotPublishable => Code::KindNotAllowed,
+                IssueError::NotStatic | IssueError::NotPublishable | IssueError::NotSession => Code::KindNotAllowed,
             },
             Refusal::Rotate(error) => match error {
                 RotateError::Beyond(beyond) => code_of_beyond(&beyond),
@@ -248,6 +248,17 @@ impl From<Refusal> for Fail {
                 EnrolError::SystemProject => Code::SystemProject,
             },
             Refusal::TooManyGuesses(wait) => return wait.into(),
+            Refusal::AccountThrottled(wait) => {
+                return Self {
+                    retry_after: Some(wait.seconds()),
+                    ..Self::saying(Code::TooManyRequests, detail)
+                };
+            }
+            Refusal::LogIn => Code::LogInRefused,
+            Refusal::Crowded => Code::Crowded,
+            Refusal::SessionOver => Code::SessionOver,
+            Refusal::PasswordTooShort { .. } => Code::PasswordTooShort,
+            Refusal::PasswordGuessable => Code::PasswordGuessable,
             Refusal::Found(_) => Code::SetupTokenInvalid,
             Refusal::SetUpComplete => Code::SetupComplete,
             Refusal::RoleInUse => Code::RoleInUse,

@@ -12,6 +12,7 @@
 pub(crate) mod body;
 mod client_address;
 mod condition;
+mod cookie;
 pub(crate) mod credential;
 mod cursor;
 mod docs;
@@ -32,6 +33,7 @@ pub(crate) mod query;
 mod records;
 mod roles;
 mod services;
+mod sessions;
 mod setup;
 mod show;
 mod teams;
@@ -79,6 +81,8 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpNet>,
     /// Whether a credential may come in the clear.
     pub encryption: Encryption,
+    /// Where pages come from that may use the session cookie, if the operator said so; else where the browser says.
+    pub origin: Option<String>,
 }
 
 /// Whether clients are promised an encrypted connection, so that a credential which came without one is taken for leaked.
@@ -97,6 +101,7 @@ impl Settings {
         Self {
             trusted_proxies: config.trusted_proxies.clone(),
             encryption: Encryption::of(config),
+            origin: config.public_url.as_ref().and_then(|url| cookie::origin_of(url.as_str())),
         }
     }
 
@@ -153,6 +158,15 @@ fn routes() -> OpenApiRouter<Door> {
         .routes(routes!(verify::explain))
         .routes(routes!(whoami::read))
         .routes(routes!(whoami::revoke))
+        .routes(routes!(sessions::log_in))
+        .routes(routes!(sessions::refresh))
+        .routes(routes!(sessions::log_out))
+        .routes(routes!(sessions::list_own, sessions::end_own))
+        .routes(routes!(sessions::end_own_one))
+        .routes(routes!(sessions::list, sessions::end))
+        .routes(routes!(sessions::end_one_of))
+        .routes(routes!(sessions::set_password))
+        .routes(routes!(sessions::change_password))
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::find))
         .routes(routes!(import::import))

@@ -35,6 +35,7 @@ use super::operations::{self, Needs, operations};
         (name = "Set-up", description = "From an empty installation to its first operator."),
         (name = "Verify", description = "Is this key good for that?"),
         (name = "Self", description = "What a key may know and do about itself."),
+        (name = "Sessions", description = "People who log in, and their passwords."),
         (name = "Keys", description = "The records that are labelled, scoped, expire, rotate, are suspended or revoked."),
         (name = "Users", description = "People whom keys act for."),
         (name = "Teams", description = "Groups of people that have keys of their own."),
@@ -91,7 +92,7 @@ fn declared<'a>(item: &'a mut PathItem, method: &str) -> Option<&'a mut Operatio
     }
 }
 
-const SCHEMES: [&str; 2] = ["bearer", "api_key"];
+const SCHEMES: [&str; 3] = ["bearer", "api_key", "session"];
 
 fn add_security(components: &mut Components) {
     let bearer = HttpBuilder::new()
@@ -102,7 +103,12 @@ fn add_security(components: &mut Components) {
         "X-API-Key",
         "A key's secret, for clients that cannot set `Authorization`. Never both.",
     );
-    let [bearer_name, header_name] = SCHEMES;
+    let cookie = ApiKeyValue::with_description(
+        super::cookie::NAME,
+        "A person's session, for pages of this site. A change needs the `Origin` of this site besides.",
+    );
+    let [bearer_name, header_name, cookie_name] = SCHEMES;
+    components.add_security_scheme(cookie_name, SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
     components.add_security_scheme(bearer_name, SecurityScheme::Http(bearer));
     components.add_security_scheme(header_name, SecurityScheme::ApiKey(ApiKey::Header(header)));
 }
@@ -135,12 +141,14 @@ fn name_of(status: u16) -> String {
 fn complete(declared: &mut Operation, operation: &operations::Operation) {
     let schemes = SCHEMES.map(|name| SecurityRequirement::new(name, Vec::<String>::new()));
     declared.security = Some(match operation.needs {
-        Needs::Nothing | Needs::SetupToken => Vec::new(),
+        Needs::Nothing | Needs::SetupToken | Needs::Password | Needs::Session => Vec::new(),
         Needs::AnyKey | Needs::Scope(_) | Needs::ScopeOrOwn(..) => schemes.into(),
     });
     let needs = match operation.needs {
         Needs::Nothing => "Needs no credential.".to_owned(),
         Needs::SetupToken => "Needs the set-up token.".to_owned(),
+        Needs::Password => "Needs the user's password.".to_owned(),
+        Needs::Session => "Needs the newest refresh token in the body, or the session cookie.".to_owned(),
         Needs::AnyKey => "Needs any key that works.".to_owned(),
         Needs::Scope(scope) => format!("Needs the scope `{scope}`."),
         Needs::ScopeOrOwn(scope, own) => format!("Needs the scope `{scope}`, or `{own}` for what is the caller's own."),
@@ -172,13 +180,14 @@ fn problems(operation: &operations::Operation, declared: &Operation) -> Vec<u16>
             .any(|parameter| matches!(parameter, RefOr::T(parameter) if parameter.parameter_in == place))
     };
     let has_body = declared.request_body.is_some();
-    let needs_key = !matches!(operation.needs, Needs::Nothing | Needs::SetupToken);
+    let needs_key = !matches!(operation.needs, Needs::Nothing | Needs::SetupToken | Needs::Password);
     let changes = operation.audit.is_some();
     let is_setup = operation.needs == Needs::SetupToken;
+    let is_log_in = operation.needs == Needs::Password;
     let applies = |status: &u16| match status {
-        401 => needs_key || is_setup,
+        401 => needs_key || is_setup || is_log_in,
         403 => needs_key,
-        404 => takes(ParameterIn::Path) || is_setup,
+        404 => (takes(ParameterIn::Path) && !is_log_in) || is_setup,
         409 | 507 => changes,
         412 => changes && takes(ParameterIn::Header) && operation.id != "create_key",
         413 | 415 => has_body,
@@ -191,6 +200,7 @@ fn path_parameter(word: &str) -> utoipa::openapi::path::Parameter {
     let description = match word {
         "project" => "The project's id, its slug, or `self` for the caller's own.",
         "key" => "The key's id.",
+        "session" => "The session's id.",
         "user" => "The user's id or external id.",
         "team" => "The team's id or external id.",
         "service" => "The service's id or name.",

@@ -27,6 +27,10 @@ pub enum Needs {
     Nothing,
     /// The set-up token in the body.
     SetupToken,
+    /// A name and a password in the body.
+    Password,
+    /// A refresh token in the body, or the session cookie.
+    Session,
     /// Any key that works.
     AnyKey,
     /// A scope, of a key in the project or of an operator's.
@@ -36,6 +40,11 @@ pub enum Needs {
 }
 
 impl Needs {
+    /// Whether something else than a key is what the caller shows, or nothing.
+    pub const fn is_met_without_a_key(self) -> bool {
+        matches!(self, Self::Nothing | Self::SetupToken | Self::Password | Self::Session)
+    }
+
     /// What the action needs.
     pub const fn action<A: Action>() -> Self {
         match A::OWN {
@@ -83,6 +92,18 @@ pub const fn operations() -> &'static [Operation] {
 
         "whoami" GET "/v1/self" Needs::AnyKey, None;
         "revoke_self" POST "/v1/self/revoke" Needs::AnyKey, Some("key.revoke");
+
+        "log_in" POST "/v1/projects/{project}/sessions" Needs::Password, Some("session.start");
+        "refresh_session" POST "/v1/sessions/refresh" Needs::Session, Some("session.refresh");
+        "log_out" POST "/v1/sessions/log-out" Needs::Session, Some("session.end");
+        "list_own_sessions" GET "/v1/self/sessions" READ_KEYS, None;
+        "end_own_sessions" DELETE "/v1/self/sessions" WRITE_KEYS, Some("session.end");
+        "end_own_session" DELETE "/v1/self/sessions/{session}" WRITE_KEYS, Some("session.end");
+        "list_user_sessions" GET "/v1/projects/{project}/users/{user}/sessions" READ_KEYS, None;
+        "end_user_sessions" DELETE "/v1/projects/{project}/users/{user}/sessions" WRITE_KEYS, Some("session.end");
+        "end_user_session" DELETE "/v1/projects/{project}/users/{user}/sessions/{session}" WRITE_KEYS, Some("session.end");
+        "set_password" PUT "/v1/projects/{project}/users/{user}/password" WRITE_OWNERS, Some("password.set");
+        "change_password" PUT "/v1/self/password" WRITE_KEYS, Some("password.change");
 
         "list_keys" GET "/v1/projects/{project}/keys" READ_KEYS, None;
         "create_key" POST "/v1/projects/{project}/keys" WRITE_KEYS, Some("key.issue");

@@ -9,6 +9,7 @@ use keyholt_core::owner::{Owner, OwnerKind};
 use uuid::Uuid;
 
 use super::Door;
+use super::cookie;
 use super::credential;
 use super::fail::Fail;
 
@@ -35,8 +36,37 @@ impl FromRequestParts<Door> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, door: &Door) -> Result<Self, Fail> {
         let From(source) = From::from_request_parts(parts, door).await?;
-        let secret = credential::presented(&parts.headers)?;
-        Ok(Self(door.keeper.authenticate(secret, source)?))
+        // A credential that the caller puts there itself counts before the one that its browser sends along.
+        let in_cookie = match credential::presented(&parts.headers) {
+            Err(fail) if fail.code() == Code::CredentialRequired => cookie::shown(&parts.headers)?.ok_or(fail)?,
+            shown => return Ok(Self(door.keeper.authenticate(shown?, source)?)),
+        };
+        cookie::same_origin(parts, door.settings.origin.as_deref())?;
+        Ok(Self(door.keeper.authenticate_cookie(in_cookie, source)?))
+    }
+}
+
+/// The project that somebody wants to log in to. It need not exist.
+#[derive(Clone, Debug)]
+pub struct InLogIn {
+    /// The project.
+    pub project: ProjectId,
+    /// From where the request came.
+    pub source: Source,
+}
+
+impl FromRequestParts<Door> for InLogIn {
+    type Rejection = Fail;
+
+    async fn from_request_parts(parts: &mut Parts, door: &Door) -> Result<Self, Fail> {
+        let From(source) = From::from_request_parts(parts, door).await?;
+        let word = word(parts, "project").await?;
+        // SECURITY: a stranger is not told which projects there are.
+        let project = door
+            .keeper
+            .project_called(&word)
+            .unwrap_or(ProjectId::from_uuid(NOBODY));
+        Ok(Self { project, source })
     }
 }
 
@@ -129,6 +159,49 @@ impl FromRequestParts<Door> for OnOwner {
         let owner = owner_or_nobody(door, project, kind, word);
         Ok(Self { actor, project, owner })
     }
+}
+
+/// Who calls, and the session of its own that the path names.
+#[derive(Clone, Debug)]
+pub struct OnOwnSession {
+    /// Who calls.
+    pub actor: Actor,
+    /// The session; it need not exist.
+    pub session: KeyId,
+}
+
+impl FromRequestParts<Door> for OnOwnSession {
+    type Rejection = Fail;
+
+    async fn from_request_parts(parts: &mut Parts, door: &Door) -> Result<Self, Fail> {
+        let Caller(actor) = Caller::from_request_parts(parts, door).await?;
+        let session = session(parts).await?;
+        Ok(Self { actor, session })
+    }
+}
+
+/// Who calls, and the user and the session that the path names.
+#[derive(Clone, Debug)]
+pub struct OnSession {
+    /// Who calls, and whose session it is.
+    pub on: OnOwner,
+    /// The session; it need not exist.
+    pub session: KeyId,
+}
+
+impl FromRequestParts<Door> for OnSession {
+    type Rejection = Fail;
+
+    async fn from_request_parts(parts: &mut Parts, door: &Door) -> Result<Self, Fail> {
+        let on = OnOwner::from_request_parts(parts, door).await?;
+        let session = session(parts).await?;
+        Ok(Self { on, session })
+    }
+}
+
+async fn session(parts: &mut Parts) -> Result<KeyId, Fail> {
+    let word = word(parts, "session").await?;
+    Ok(word.parse().unwrap_or(KeyId::from_uuid(NOBODY)))
 }
 
 /// Who calls, and the team and the user that the path names.

@@ -7,7 +7,7 @@ use keyholt_api::page::PageRequest;
 use keyholt_api::project::{AmendProject, CreateProject, Project, ProjectChange, ProjectPage};
 use keyholt_core::commit::Record;
 use keyholt_core::id::{RoleId, SYSTEM};
-use keyholt_core::project::Policy;
+use keyholt_core::project::{LogInPolicy, Policy};
 use keyholt_store::RecordQuery;
 
 use super::body::{Json, MaybeJson, json};
@@ -112,6 +112,11 @@ fn policy(door: &Door, at: &InProject, before: Policy, change: &ProjectChange) -
         default_grace: change.default_grace.unwrap_or(before.default_grace),
         longest_grace: change.longest_grace.unwrap_or(before.longest_grace),
         default_roles: default_roles.unwrap_or(before.default_roles),
+        log_in: LogInPolicy {
+            idle: change.session_idle.unwrap_or(before.log_in.idle),
+            longest: change.session_longest.unwrap_or(before.log_in.longest),
+            password_chars_min: change.password_chars_min.unwrap_or(before.log_in.password_chars_min),
+        },
     }
 }
 

@@ -90,6 +90,9 @@ async fn forget(keeper: &Keeper) {
         if let Err(error) = keeper.store.forget_before(keeper.now().minus(REPLAYS_KEPT)).await {
             tracing::debug!(%error, "old request keys are forgotten later");
         }
+        if let Err(error) = keeper.forget_sessions().await {
+            tracing::debug!(%error, "old sessions are forgotten later");
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use keyholt_core::denial::DenialCode;
 use keyholt_core::entropy::Entropy;
 use keyholt_core::id::{KeyId, ProjectId};
 use keyholt_core::issue::{Circumstances, Issued, Wish, issue};
-use keyholt_core::key::Key;
+use keyholt_core::key::{Key, Kind};
 use keyholt_core::owner::Owner;
 use keyholt_core::pause;
 use keyholt_core::remove::delete;
@@ -385,7 +385,7 @@ impl Keeper {
 
     /// The key that the actor showed, about itself.
     pub async fn own_key(&self, actor: &Actor) -> Result<KeyView, Refusal> {
-        let key = self.stored_key(actor.home, actor.key).await?;
+        let key = self.stored(actor.home, actor.key).await?;
         self.view(key).await
     }
 
@@ -502,7 +502,17 @@ impl Keeper {
         }
     }
 
+    /// A key that is no session: those come and go by log-in, and nothing that is done to keys is done to them.
     async fn stored_key(&self, project: ProjectId, id: KeyId) -> Result<Key, Refusal> {
+        let key = self.stored(project, id).await?;
+        if key.kind == Kind::Session {
+            Err(Refusal::NotFound(Noun::Key))
+        } else {
+            Ok(key)
+        }
+    }
+
+    pub(super) async fn stored(&self, project: ProjectId, id: KeyId) -> Result<Key, Refusal> {
         let (key, seal) = self.store.key(project, id).await?.ok_or(Refusal::NotFound(Noun::Key))?;
         if self.is_genuine(&key, &seal) {
             Ok(key)

@@ -10,10 +10,13 @@ mod guesses;
 mod keys;
 mod names;
 mod owners;
+mod passwords;
+mod people;
 mod progress;
 mod projects;
 mod refusal;
 mod roles;
+mod sessions;
 mod setup;
 mod trail;
 mod usage;
@@ -46,9 +49,12 @@ pub use follow::Background;
 pub use guesses::{Allowance, Guesser, Guesses, Wait};
 pub use keys::{Idempotency, KeyView, Validity};
 pub use owners::{MembershipChange, OwnerChange};
+pub use passwords::{HASHES_AT_ONCE, HASHES_WAITING_MAX};
+pub use people::{GUESSES_AT_NAME, LoggedIn};
 pub use projects::ProjectChange;
 pub use refusal::Refusal;
 pub use roles::RoleChange;
+pub use sessions::{Refreshed, SESSIONS_PER_USER_MAX, SessionView};
 pub use setup::{FirstStart, Operator};
 pub use verify::{AboutShown, Answer, BATCH_MAX, Counting, Inadmissible, KeyShown, Question, Rules, Verifier, Wish};
 
@@ -75,6 +81,7 @@ pub struct Keeper {
     /// Wrong credentials, by where they came from.
     guesses: Guesses,
     exposed: exposure::Marks,
+    passwords: passwords::Passwords,
     alarms: AtomicU64,
 }
 
@@ -133,6 +140,7 @@ impl Keeper {
         let keeper = Self {
             keyring: Arc::new(Keyring::with_capacity(1024, random)),
             pepper: master.pepper(),
+            passwords: passwords::Passwords::new(master.password_secret()),
             sealer: master.sealer(),
             progress: Arc::new(Progress::new(store.sharing(), staleness_max, elapsed_ms(&*clock))),
             system_turn: tokio::sync::Mutex::default(),
@@ -284,7 +292,7 @@ impl Keeper {
         self.note(found, &verification, now, source.address);
         let expiry = match verification {
             // SECURITY: whoever shows a secret in its grace is gone when the grace is; so is what that secret may make.
-            Verification::Granted(grant) => grant.ends(),
+            Verification::Granted(grant) => grant.hands_on_until(),
             // Possession is proven, so the reason may be said: it is about where the caller is, not about the key.
             Verification::Denied(Denial::AddressNotAllowed) => return Err(Unauthenticated::AddressNotAllowed),
             Verification::Denied(_) => return Err(Unauthenticated::Invalid),

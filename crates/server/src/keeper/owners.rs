@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use keyholt_core::actor::{Actor, Permit, ReadOwners, Subject, WriteKeys, WriteOwners};
+use keyholt_core::actor::{Actor, Permit, ReadOwners, Subject, WriteOwners};
 use keyholt_core::audit::{Noun, Target};
 use keyholt_core::commit::{Commit, Record, Revision};
 use keyholt_core::enrol;
@@ -10,6 +10,7 @@ use keyholt_core::id::{ProjectId, RoleId, ServiceId, TeamId, UserId};
 use keyholt_core::owner::{Member, MemberRight, Owner, OwnerKind};
 use keyholt_core::revoke::revoke;
 use keyholt_core::scope::ScopeSet;
+use keyholt_core::session;
 use keyholt_core::text::Cause;
 use keyholt_core::time::Moment;
 use keyholt_store::{CommitError, KeyQuery, Owners, Page, RecordQuery};
@@ -118,7 +119,7 @@ impl Keeper {
         })
     }
 
-    fn known_owner(&self, project: ProjectId, owner: Owner) -> Result<Arc<Record>, Refusal> {
+    pub(super) fn known_owner(&self, project: ProjectId, owner: Owner) -> Result<Arc<Record>, Refusal> {
         let directory = self.keyring.directory();
         let record = directory.owner(owner).filter(|record| record.project() == project);
         record.map(Arc::clone).ok_or(Refusal::NotFound(noun_of(owner)))
@@ -218,32 +219,40 @@ impl Keeper {
         cause: Option<Cause>,
         based_on: Option<Revision>,
     ) -> Result<(), Refusal> {
-        let keys = match self.permit::<WriteOwners>(actor, project, Subject::Project, Noun::Project) {
+        let leave = self.permit::<WriteOwners>(actor, project, Subject::Project, Noun::Project);
+        let (keys, sessions, password) = match leave {
             Ok(_) => {
-                self.live_matching(
-                    project,
-                    KeyQuery {
-                        owners: Owners::These(vec![owner]),
-                        ..KeyQuery::default()
-                    },
+                let keys = KeyQuery {
+                    owners: Owners::These(vec![owner]),
+                    ..KeyQuery::default()
+                };
+                (
+                    self.live_matching(project, keys).await?,
+                    self.live_sessions(project, owner).await?,
+                    self.password_to_remove(project, owner).await?,
                 )
-                .await?
             }
-            Err(_) => Vec::new(),
+            Err(_) => (Vec::new(), Vec::new(), None),
         };
         let removed = Cause::new("owner removed").map_err(|error| Refusal::Text { field: "cause", error })?;
         self.on_owner(actor, project, owner, "remove", based_on, |permit, before, now| {
             self.keep_a_way_in(project, Loss::Owner(owner))?;
-            let holder = Actor {
-                effective: Arc::new(ScopeSet::parse(["keyholt:keys:write"]).unwrap_or_default()),
-                ..permit.actor().clone()
-            };
-            let over_keys: Permit<WriteKeys> = self.permit(&holder, project, Subject::Project, Noun::Project)?;
+            let over_keys = self.over_keys(permit.actor(), project)?;
             let mut commits: Vec<Commit> = keys
                 .iter()
                 .filter_map(|key| revoke(&over_keys, key, removed.clone(), now))
+                .chain(
+                    sessions
+                        .iter()
+                        .filter_map(|session| session::end(&over_keys, session, removed.clone(), now)),
+                )
                 .map(|(_, commit)| commit)
                 .collect();
+            commits.extend(
+                password
+                    .iter()
+                    .map(|password| enrol::remove(permit, password.clone(), cause.clone(), now)),
+            );
             if let Record::User(user) = before {
                 commits.extend(self.leave_teams(permit, user.id, project, now)?);
             }

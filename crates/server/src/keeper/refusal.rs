@@ -9,6 +9,7 @@ use keyholt_core::issue::IssueError;
 use keyholt_core::pause::PauseError;
 use keyholt_core::project::PolicyBreach;
 use keyholt_core::rotate::RotateError;
+use keyholt_core::session::StartError;
 use keyholt_core::text::TextError;
 use keyholt_store::{CommitError, StoreError};
 
@@ -53,6 +54,27 @@ pub enum Refusal {
     /// One wrong credential too many from the same source.
     #[error("too many wrong credentials came from this source")]
     TooManyGuesses(Wait),
+    /// Nobody is logged in: unknown, wrong or suspended; which of them is not said.
+    #[error("the name or the password is not right")]
+    LogIn,
+    /// Too many guesses at this account. The right password is not looked at either.
+    #[error("too many wrong passwords were tried with this name")]
+    AccountThrottled(Wait),
+    /// Too many people log in at once.
+    #[error("too many people are logging in at this moment")]
+    Crowded,
+    /// The session is over, or the token was used before: which of them is not said.
+    #[error("the session is over")]
+    SessionOver,
+    /// The password is too short for the project's policy.
+    #[error("the password must have at least {least} characters")]
+    PasswordTooShort {
+        /// The fewest that are allowed.
+        least: u16,
+    },
+    /// The password is a common one, or easily guessed.
+    #[error("the password is one of those that are guessed first")]
+    PasswordGuessable,
     /// There was a set-up, and it is over.
     #[error("the set-up is complete")]
     SetUpComplete,
@@ -149,6 +171,8 @@ impl Refusal {
                 | Self::TooManyGuesses(_)
                 | Self::Busy(_)
                 | Self::Stale(_)
+                | Self::AccountThrottled(_)
+                | Self::Crowded
         )
     }
 
@@ -168,6 +192,8 @@ impl Refusal {
             | Self::Rotate(RotateError::Policy(_))
             | Self::Amend(AmendError::Policy(_)) => "against_policy",
             Self::TooManyKeys => "too_many_keys",
+            Self::LogIn => "log_in_refused",
+            Self::PasswordTooShort { .. } | Self::PasswordGuessable => "password_refused",
             Self::Found(_) => "setup_token_invalid",
             Self::SetUpComplete => "setup_complete",
             Self::Tampered(_) => "tampered",
@@ -195,6 +221,15 @@ impl From<CommitError> for Refusal {
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
+    }
+}
+
+impl From<StartError> for Refusal {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Policy(breach) => Self::Policy(breach),
+            StartError::Text(error) => Self::Text { field: "name", error },
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use keyholt_core::commit::Record;
 use keyholt_core::enrol;
 use keyholt_core::id::{ProjectId, RoleId, TeamId, UserId};
 use keyholt_core::owner::{MemberRight, Owner};
+use keyholt_core::password::mailbox;
 use keyholt_core::role::Role;
 use keyholt_core::scope::ScopeSet;
 use uuid::Uuid;
@@ -21,6 +22,7 @@ pub struct Directory {
     managed: HashMap<UserId, BTreeSet<TeamId>>,
     by_project: HashMap<ProjectId, BTreeSet<Owner>>,
     counts: HashMap<(Noun, ProjectId), usize>,
+    mailboxes: HashMap<(ProjectId, Box<str>), BTreeSet<UserId>>,
 }
 
 impl Directory {
@@ -33,6 +35,12 @@ impl Directory {
     pub fn id_of(&self, noun: Noun, project: ProjectId, handle: &str) -> Option<Uuid> {
         // A borrowed key would need an odd type; this is not a hot path.
         self.handles.get(&(noun, project, handle.into())).copied()
+    }
+
+    /// The one user of a project who has this e-mail address, without regard to case. An address of several is nobody's.
+    pub fn by_email(&self, project: ProjectId, email: &str) -> Option<UserId> {
+        let users = self.mailboxes.get(&(project, mailbox(email).into()))?;
+        users.first().copied().filter(|_| users.len() == 1)
     }
 
     /// The record of an owner.
@@ -114,6 +122,9 @@ impl Directory {
                 self.holders.entry(*role).or_default().insert(owner);
             }
         }
+        if let Some((place, user)) = mailbox_of(&record) {
+            self.mailboxes.entry(place).or_default().insert(user);
+        }
         if let Record::Team(team) = record.as_ref() {
             for member in team
                 .members
@@ -150,12 +161,21 @@ impl Directory {
                 take_out(&mut self.holders, *role, owner);
             }
         }
+        if let Some((place, user)) = mailbox_of(record) {
+            take_out(&mut self.mailboxes, place, user);
+        }
         if let Record::Team(team) = record {
             for member in &team.members {
                 take_out(&mut self.managed, member.user, team.id);
             }
         }
     }
+}
+
+fn mailbox_of(record: &Record) -> Option<((ProjectId, Box<str>), UserId)> {
+    let Record::User(user) = record else { return None };
+    let email = user.email.as_ref()?;
+    Some(((user.project, mailbox(email.as_str()).into()), user.id))
 }
 
 fn take_out<K: std::hash::Hash + Eq, V: Ord>(map: &mut HashMap<K, BTreeSet<V>>, key: K, value: V) {

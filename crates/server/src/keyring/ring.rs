@@ -102,6 +102,7 @@ impl Found {
         match self.row.flags & KIND {
             1 => Kind::Static,
             2 => Kind::Publishable,
+            3 => Kind::Session,
             _ => Kind::Standard,
         }
     }
@@ -118,6 +119,10 @@ const REVOKED: u32 = 0b1000;
 const TAMPERED: u32 = 0b1_0000;
 /// The row belongs to a retiring secret: `owner` is the number of the key's own row, `expires` the end of the grace.
 const RETIRING: u32 = 0b10_0000;
+/// The row belongs to a family of refresh tokens: as for a retiring secret, but there is no grace.
+const FAMILY: u32 = 0b100_0000;
+/// The row is not a key's own.
+const BESIDE: u32 = RETIRING | FAMILY;
 
 /// How often a reader looks again that found nothing while a change was being applied.
 const SECOND_LOOKS: usize = 64;
@@ -155,7 +160,18 @@ impl Keyring {
     }
 
     /// The live key that answers to a digest.
+    ///
+    /// SECURITY: a session is none. What refreshes it or stands in its cookie opens nothing as a key.
     pub fn find(&self, digest: &Digest) -> Option<Found> {
+        self.find_any(digest).filter(|found| found.kind() != Kind::Session)
+    }
+
+    /// The session that answers to a digest: of its newest secret, or of its family.
+    pub fn find_session(&self, digest: &Digest) -> Option<Found> {
+        self.find_any(digest).filter(|found| found.kind() == Kind::Session)
+    }
+
+    fn find_any(&self, digest: &Digest) -> Option<Found> {
         let digest = halves(digest);
         self.look(|| self.look_for(digest))
     }
@@ -164,7 +180,7 @@ impl Keyring {
         let mut tampered = None;
         let found = self.by_digest.now().lookup(hash_of(digest), |number| {
             let row = self.rows.read(number).filter(|row| row.answers_to(digest))?;
-            let found = if row.flags & RETIRING == 0 {
+            let found = if row.flags & BESIDE == 0 {
                 Found {
                     row,
                     number,
@@ -172,11 +188,17 @@ impl Keyring {
                 }
             } else {
                 let main = self.rows.read(row.owner).filter(|main| main.key == row.key)?;
-                let until = Moment::from_ms(row.expires);
+                let shown = if row.flags & FAMILY != 0 {
+                    Shown::Superseded
+                } else {
+                    Shown::Retiring {
+                        until: Moment::from_ms(row.expires),
+                    }
+                };
                 Found {
                     row: main,
                     number: row.owner,
-                    shown: Shown::Retiring { until },
+                    shown,
                 }
             };
             if found.row.flags & TAMPERED == 0 {
@@ -197,7 +219,7 @@ impl Keyring {
                 let row = self
                     .rows
                     .read(number)
-                    .filter(|row| row.key == id && row.flags & RETIRING == 0)?;
+                    .filter(|row| row.key == id && row.flags & BESIDE == 0)?;
                 Some(Found {
                     row,
                     number,
@@ -210,7 +232,7 @@ impl Keyring {
     /// The same key as it is now, found by its row alone; `None` if it is gone or has another secret by now.
     pub fn again(&self, found: &Found) -> Option<Found> {
         let row = self.rows.read(found.number)?;
-        let same = row.key == found.row.key && row.digest == found.row.digest && row.flags & RETIRING == 0;
+        let same = row.key == found.row.key && row.digest == found.row.digest && row.flags & BESIDE == 0;
         (same && found.shown == Shown::Current).then_some(Found { row, ..*found })
     }
 
@@ -317,6 +339,6 @@ pub fn standing_of(record: &Record) -> Standing {
         Record::Team(team) => team.standing,
         Record::Service(service) => service.standing,
         Record::Project(project) => project.standing,
-        Record::Setup(_) | Record::Role(_) | Record::Key(_) => Standing::Good,
+        Record::Setup(_) | Record::Role(_) | Record::Password(_) | Record::Key(_) => Standing::Good,
     }
 }

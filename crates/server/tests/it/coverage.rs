@@ -6,13 +6,15 @@ use std::collections::BTreeSet;
 
 use http::Method;
 use keyholt_core::found::Charter;
-use keyholt_core::owner::Owner;
+use keyholt_core::id::{KeyId, ProjectId, SYSTEM, UserId};
+use keyholt_core::owner::{Owner, OwnerKind};
 use keyholt_core::secret::Prefix;
 use keyholt_core::text::{Name, Slug};
 use keyholt_server::http::{Needs, Operation, operations};
 use serde_json::{Value, json};
 
-use crate::house::{Held, House, Wishes, canary, wish};
+use crate::house::{Held, House, Wishes, canary, source, wish};
+use crate::people::{In, KETTLE, STAPLE, kept, tokens, typed};
 use crate::wire::{Reply, Wire};
 
 /// A house in which there is one of everything.
@@ -25,6 +27,8 @@ struct Village {
     idle: Held,
     /// An administrator's key of another project.
     stranger: Held,
+    /// A session that was prepared, and its refresh token.
+    session: std::sync::Mutex<Option<In>>,
 }
 
 impl Village {
@@ -57,6 +61,7 @@ impl Village {
         wire.post(operator, "/v1/projects/acme/roles", role).await.ok();
         Self {
             stranger: Held { key: view.key, secret },
+            session: std::sync::Mutex::default(),
             house,
             wire,
             adas,
@@ -78,10 +83,15 @@ impl Village {
     }
 
     fn example(&self, operation: &Operation) -> (String, Option<Value>) {
+        let (session, token) = match &*self.session.lock().unwrap() {
+            Some(In { session, secret }) => (session.id.to_string(), secret.clone()),
+            None => (KeyId::from_uuid(uuid::Uuid::nil()).to_string(), String::new()),
+        };
         let path = operation
             .path
             .replace("{project}", "acme")
             .replace("{key}", &self.adas.id().to_string())
+            .replace("{session}", &session)
             .replace("{user}", "bob")
             .replace("{team}", "platform")
             .replace("{service}", "ci")
@@ -89,6 +99,10 @@ impl Village {
         let question = json!({"credential": self.adas.secret});
         let sha256 = "0123456789abcdef".repeat(4);
         let body = match operation.id {
+            "log_in" => json!({"login": "bob", "password": STAPLE}),
+            "refresh_session" | "log_out" => json!({"refresh_token": token}),
+            "set_password" => json!({"password": KETTLE}),
+            "change_password" => json!({"present": STAPLE, "new": KETTLE}),
             "set_up" => json!({"token": "khsetup_x", "name": "Eve"}),
             "verify" | "verify_in_project" | "explain" => question,
             "verify_batch" => json!({"items": [question, {"credential": "x"}]}),
@@ -116,6 +130,15 @@ impl Village {
     async fn prepare(&self, operation: &Operation) {
         let operator = &self.house.operator.secret;
         let key = format!("/v1/projects/acme/keys/{}", self.adas.id());
+        if matches!(
+            operation.id,
+            "log_in" | "refresh_session" | "log_out" | "end_user_session" | "end_user_sessions"
+        ) {
+            self.logged_in(self.house.project(), "bob").await;
+        }
+        if matches!(operation.id, "end_own_session" | "end_own_sessions" | "change_password") {
+            self.logged_in(SYSTEM, "olga").await;
+        }
         let before = match operation.id {
             "resume_key" => format!("{key}/suspend"),
             "end_grace" => format!("{key}/rotate"),
@@ -140,10 +163,23 @@ impl Village {
     }
 }
 
+impl Village {
+    /// Gives a user a password and logs the user in.
+    async fn logged_in(&self, project: ProjectId, name: &str) {
+        let keeper = &self.house.keeper;
+        let owner = keeper.owner_named(project, OwnerKind::User, name).unwrap();
+        let user = UserId::from_uuid(owner.uuid());
+        let olga = self.house.olga();
+        keeper.set_password(&olga, project, user, &typed(STAPLE)).await.unwrap();
+        let logged_in = keeper.log_in(project, name, &typed(STAPLE), tokens(), source()).await;
+        *self.session.lock().unwrap() = Some(kept(logged_in.unwrap()));
+    }
+}
+
 fn needing_a_key() -> impl Iterator<Item = &'static Operation> {
     operations()
         .iter()
-        .filter(|operation| !matches!(operation.needs, Needs::Nothing | Needs::SetupToken))
+        .filter(|operation| !operation.needs.is_met_without_a_key())
 }
 
 #[tokio::test]
@@ -173,7 +209,7 @@ async fn a_key_without_the_scope_is_told_which_one_it_lacks() {
     for operation in needing_a_key() {
         let scope = match operation.needs {
             Needs::Scope(scope) | Needs::ScopeOrOwn(scope, _) => scope,
-            Needs::AnyKey | Needs::Nothing | Needs::SetupToken => continue,
+            Needs::AnyKey | Needs::Nothing | Needs::SetupToken | Needs::Password | Needs::Session => continue,
         };
         let reply = village.ask(operation, &village.idle.secret).await;
         // What is outside this project at all does not exist for a key of it.
@@ -272,10 +308,12 @@ async fn what_an_operator_does_is_done_and_what_changes_something_leaves_its_eve
             continue;
         }
         let reply = reply.ok();
-        if reply.header("content-type") == "application/json"
-            && let Some(secret) = reply.json()["secret"].as_str()
-        {
-            canary(secret);
+        if reply.header("content-type") == "application/json" {
+            for name in ["secret", "refresh_token"] {
+                if let Some(secret) = reply.json()[name].as_str() {
+                    canary(secret);
+                }
+            }
         }
         let after = [newest("acme").await, newest("keyholt").await];
         let done: Vec<&str> = after

@@ -17,6 +17,7 @@ mod keys;
 mod native_api;
 mod no_store_calls;
 mod owners;
+mod people;
 mod refusals;
 mod relay;
 mod ring;

@@ -142,5 +142,6 @@ fn settings(encryption: Encryption) -> Arc<Settings> {
     Arc::new(Settings {
         trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
         encryption,
+        origin: None,
     })
 }

@@ -137,14 +137,20 @@ impl Play {
             world.acme.id
         };
         let name = format!("n{}", world.dice.below(25));
-        let record = match world.dice.below(5) {
-            0 => world.team(project, &name),
-            1 => world.service(project, &name),
-            2 => world.role(project, &name),
+        let somebody = self.records.iter().rev().find_map(|record| match record {
+            Record::User(user) => Some(user),
+            _ => None,
+        });
+        let record = match (world.dice.below(6), somebody) {
+            (0, _) => world.team(project, &name),
+            (1, _) => world.service(project, &name),
+            (2, _) => world.role(project, &name),
+            (3, Some(user)) => world.password(user),
             _ => world.user(project, &name),
         };
         let write = world.enrolment(&record);
-        self.owners.extend(record.owner().filter(|_| project == world.acme.id));
+        let is_owner = record.noun() != Noun::Password && project == world.acme.id;
+        self.owners.extend(record.owner().filter(|_| is_owner));
         self.records.push(record);
         write
     }
@@ -181,6 +187,15 @@ impl Play {
             self.owners.len()
         };
         let owners: Vec<Owner> = self.owners.iter().copied().take(greedy).collect();
+        let people = self.records.iter().filter_map(|record| match record {
+            Record::User(user) if owners.contains(&Owner::User(user.id)) => Some(user.clone()),
+            _ => None,
+        });
+        if let Some(user) = people.last().filter(|_| self.world.dice.below(4) == 0) {
+            let (session, _, commit) = self.world.session(&user);
+            self.keys.push(session);
+            return commit;
+        }
         let wish = a_wish(&mut self.world, &owners);
         let (key, commit) = self.world.issued(wish);
         self.keys.push(key);
@@ -275,7 +290,7 @@ impl Play {
         assert_eq!(right.expect("a read"), left.expect("a read"), "act {act}: {query:?}");
 
         let dice = &mut self.world.dice;
-        let noun = *dice.pick(&[Noun::User, Noun::Team, Noun::Service, Noun::Role]);
+        let noun = *dice.pick(&[Noun::User, Noun::Team, Noun::Service, Noun::Role, Noun::Password]);
         let query = RecordQuery {
             handle_prefix: (dice.below(2) == 0).then(|| format!("n{}", dice.below(3))),
             after: None,

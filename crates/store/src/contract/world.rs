@@ -13,11 +13,14 @@ use keyholt_core::id::{KeyId, ProjectId, RoleId, SYSTEM, ServiceId, TeamId, User
 use keyholt_core::issue::{Circumstances, Life, SecretOrigin, Wish, issue};
 use keyholt_core::key::{Bounds, Key, Kind};
 use keyholt_core::owner::{Owner, Service, Standing, Team, User};
+use keyholt_core::password::{HashText, Password};
 use keyholt_core::project::Project;
+use keyholt_core::refresh_token::RefreshToken;
 use keyholt_core::role::Role;
 use keyholt_core::scope::{Access, ScopeSet};
 use keyholt_core::seal::{MasterKey, Sealer};
 use keyholt_core::secret::{Fingerprint, Pepper, Prefix};
+use keyholt_core::session;
 use keyholt_core::text::{Cause, Description, ExternalId, Metadata, Name, RequestKey, Slug};
 use keyholt_core::time::{Expiry, Moment};
 
@@ -288,6 +291,54 @@ impl World {
         };
         let (issued, commit) = issue(&permit, wish, world, self.now, &mut self.dice).expect("an operator may issue");
         (issued.key, commit)
+    }
+
+    /// A session of a user of acme with its first refresh token, and the commit that starts it.
+    pub fn session(&mut self, user: &User) -> (Key, String, Commit) {
+        let wish = session::Wish {
+            access: Access::Everything,
+            mode: session::Mode::Tokens,
+            name: Name::new("laptop").expect("a name"),
+        };
+        let (started, commit) = session::start(
+            user,
+            wish,
+            &self.acme,
+            &self.pepper,
+            &source(),
+            self.now,
+            &mut self.dice,
+        )
+        .expect("a session");
+        (started.session, started.secret.reveal().to_string(), commit)
+    }
+
+    /// The same session after its token was used, and the commit that makes it so.
+    pub fn refreshed(&mut self, session: &Key, token: &str) -> (Key, String, Commit) {
+        let shown = RefreshToken::parse(token).expect("a refresh token");
+        let policy = self.acme.policy.log_in;
+        let (started, commit) = session::refresh(
+            session,
+            shown,
+            &policy,
+            &self.pepper,
+            &source(),
+            self.now,
+            &mut self.dice,
+        )
+        .expect("the newest token");
+        (started.session, started.secret.reveal().to_string(), commit)
+    }
+
+    /// A user's password, not set yet.
+    pub fn password(&mut self, user: &User) -> Record {
+        Record::Password(Password {
+            user: user.id,
+            project: user.project,
+            hash: HashText::new(&format!("$argon2id$…${}", self.dice.roll())),
+            changed_at: self.now,
+            revision: Revision::FIRST,
+        })
     }
 
     /// Makes a key from a wish.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use keyholt_core::audit::{Noun, Outcome};
 use keyholt_core::id::{KeyId, ProjectId};
-use keyholt_core::key::{Key, Maker, State as KeyState};
+use keyholt_core::key::{Key, Kind, Maker, State as KeyState};
 use keyholt_core::scope::Access;
 use keyholt_core::seal::Seal;
 use uuid::Uuid;
@@ -75,15 +75,17 @@ impl State {
             StateFilter::Revoked => matches!(key.state, KeyState::Revoked { .. }),
             StateFilter::Expired { now } => !super::is_revoked(key) && key.expiry.is_past(now),
         });
+        // Sessions are listed by owner and never searched.
+        let searched = key.kind != Kind::Session;
         let scope = query.scope.as_ref().is_none_or(|wanted| match &key.access {
             Access::Everything => false,
-            Access::Only(scopes) => scopes.iter().any(|scope| scope == wanted),
+            Access::Only(scopes) => searched && scopes.iter().any(|scope| scope == wanted),
         });
-        let says = |alternatives: &Alternatives| !alternatives.is_disjoint(&of_key(&key.about));
+        let says = |alternatives: &Alternatives| searched && !alternatives.is_disjoint(&of_key(&key.about));
         owner
             && state
             && scope
-            && query.kind.is_none_or(|kind| key.kind == kind)
+            && query.kind.map_or(key.kind != Kind::Session, |kind| key.kind == kind)
             && query.tag.as_ref().is_none_or(|tag| key.about.tags.contains(tag))
             && query.created_by.is_none_or(|maker| key.created_by == Maker::Key(maker))
             && query.unused_since.is_none_or(|since| self.active_at(key) < since.ms())
@@ -102,7 +104,7 @@ impl State {
         let known: BTreeSet<String> = self
             .keys
             .values()
-            .filter(|(key, _)| key.project == project)
+            .filter(|(key, _)| key.project == project && key.kind != Kind::Session)
             .flat_map(|(key, _)| of_key(&key.about))
             .collect();
         let completions = known

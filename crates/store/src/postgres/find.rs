@@ -2,7 +2,7 @@
 
 use keyholt_core::audit::Noun;
 use keyholt_core::id::ProjectId;
-use keyholt_core::key::Key;
+use keyholt_core::key::{Key, Kind};
 use keyholt_core::seal::Seal;
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
@@ -218,8 +218,11 @@ pub(super) async fn keys(
             );
         }
     }
-    if let Some(kind) = query.kind {
-        question.and("k.kind = ?", vec![text(kind.as_str())]);
+    match query.kind {
+        // By the letter, so that the indexes of keys and of sessions are recognised.
+        None => question.and("k.kind <> 'session'", vec![]),
+        Some(Kind::Session) => question.and("k.kind = 'session'", vec![]),
+        Some(kind) => question.and("k.kind = ? AND k.kind <> 'session'", vec![text(kind.as_str())]),
     }
     match query.state {
         None => {}

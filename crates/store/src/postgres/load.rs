@@ -106,7 +106,10 @@ pub(super) async fn load(
     each: &mut (dyn FnMut(Loaded<'_>) + Send),
 ) -> Result<EventNumber, StoreError> {
     let snapshot = Snapshot::open(address).await?;
-    for noun in Noun::ALL.into_iter().filter(|noun| *noun != Noun::Key) {
+    for noun in Noun::ALL
+        .into_iter()
+        .filter(|noun| *noun != Noun::Key && noun.is_judged_by())
+    {
         let sql = format!(
             "COPY (SELECT project, id, revision, body, seal FROM records WHERE noun = '{}' ORDER BY project, id) \
              TO STDOUT (FORMAT binary)",

@@ -2,7 +2,7 @@
 
 use keyholt_core::audit::{Event, Noun, Outcome};
 use keyholt_core::commit::{Change, Guard, Record, Replay};
-use keyholt_core::key::Key;
+use keyholt_core::key::{Key, Kind};
 use keyholt_core::scope::Access;
 use uuid::Uuid;
 
@@ -61,7 +61,7 @@ pub(super) struct KeyItem {
 impl KeyItem {
     /// Whether it counts against its owner's limit.
     pub fn is_counted(&self) -> bool {
-        self.columns.state != "revoked"
+        self.columns.is_counted()
     }
 }
 
@@ -114,7 +114,7 @@ impl ReadyChange {
                 project: record.project().uuid(),
                 noun: record.noun(),
                 id: record.id(),
-                handle: record.handle().unwrap_or_default().to_owned(),
+                handle: record.stored_handle().into_owned(),
                 revision: i64::from(record.revision().number()),
                 body: row.body.clone(),
                 seal: Hex32(*row.seal.as_bytes()),
@@ -146,7 +146,12 @@ impl ReadyEvent {
 }
 
 /// What a key is found by: its scopes, its tags, its words; one per line, for none of them has a line feed in it.
+///
+/// Sessions are never searched: they would crowd the words out that keys are found by.
 pub(super) fn labels(key: &Key) -> String {
+    if key.kind == Kind::Session {
+        return String::new();
+    }
     let scopes = match &key.access {
         Access::Everything => None,
         Access::Only(scopes) => Some(scopes.iter().map(|scope| scope_label(scope.as_str()))),

@@ -78,12 +78,15 @@ CREATE TABLE keys (
 CREATE UNIQUE INDEX keys_current ON keys (current);
 CREATE UNIQUE INDEX keys_retiring ON keys (retiring) WHERE retiring IS NOT NULL;
 CREATE UNIQUE INDEX keys_static ON keys (project, owner) WHERE kind = 'static' AND state <> 'revoked';
-CREATE INDEX keys_page ON keys (project, id);
-CREATE INDEX keys_owner ON keys (project, owner, id);
-CREATE INDEX keys_ending ON keys (project, expires_at, id) WHERE expires_at IS NOT NULL;
-CREATE INDEX keys_made_with ON keys (created_by, id) WHERE created_by IS NOT NULL;
-CREATE INDEX keys_stopped ON keys (project, state, id) WHERE state <> 'active';
-CREATE INDEX keys_special ON keys (project, kind, id) WHERE kind <> 'standard';
+CREATE INDEX keys_page ON keys (project, id) WHERE kind <> 'session';
+CREATE INDEX keys_owner ON keys (project, owner, id) WHERE kind <> 'session';
+CREATE INDEX keys_ending ON keys (project, expires_at, id) WHERE expires_at IS NOT NULL AND kind <> 'session';
+CREATE INDEX keys_made_with ON keys (created_by, id) WHERE created_by IS NOT NULL AND kind <> 'session';
+CREATE INDEX keys_stopped ON keys (project, state, id) WHERE state <> 'active' AND kind <> 'session';
+CREATE INDEX keys_special ON keys (project, kind, id) WHERE kind <> 'standard' AND kind <> 'session';
+-- Sessions, of which there may be many more than keys, stand in indexes of their own.
+CREATE INDEX sessions_owner ON keys (project, owner, id) WHERE kind = 'session';
+CREATE INDEX sessions_ending ON keys (project, expires_at, id) WHERE kind = 'session';
 
 -- How many keys an owner has that are not revoked: counting them would cost more with every key.
 CREATE TABLE owner_counts (

@@ -109,6 +109,7 @@ pub(super) const COUNT_OWNERS: &str = "\
 INSERT INTO owner_counts AS c (project, owner_kind, owner, live)
 SELECT d.project, d.owner_kind, d.owner, sum(d.change)
 FROM (SELECT k.project, k.owner_kind, k.owner, -1 AS change FROM keys k WHERE k.id = ANY($1) AND k.state <> 'revoked'
+        AND k.kind <> 'session'
       UNION ALL
       SELECT n.project, n.owner_kind, n.owner, 1
       FROM UNNEST($2::uuid[], $3::text[], $4::uuid[]) AS n(project, owner_kind, owner)) d

@@ -394,10 +394,7 @@ fn move_digests(
 }
 
 fn move_count(connection: &Connection, old: Option<&KeyColumns>, new: Option<&KeyColumns>) -> rusqlite::Result<()> {
-    let counted = |key: Option<&KeyColumns>| {
-        key.filter(|key| key.state != "revoked")
-            .map(|key| (key.project, key.owner))
-    };
+    let counted = |key: Option<&KeyColumns>| key.filter(|key| key.is_counted()).map(|key| (key.project, key.owner));
     let (old, new) = (counted(old), counted(new));
     if old == new {
         return Ok(());

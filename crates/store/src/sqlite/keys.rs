@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use keyholt_core::id::{KeyId, ProjectId};
-use keyholt_core::key::Key;
+use keyholt_core::key::{Key, Kind};
 use keyholt_core::seal::Seal;
 use rusqlite::types::Value;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params, params_from_iter};
@@ -57,7 +57,7 @@ pub(super) fn find(
     if order == ListOrder::Newest {
         // No id is all ones: a UUID has a version.
         let before = query.after.map_or(Uuid::max(), |after| after.id);
-        let mut walk = choose(&instant, &filters.sources, &whole(project), before)?;
+        let mut walk = choose(&instant, &filters.sources, &Class::of(query).whole(project), before)?;
         while let Some(candidate) = walk.next()?.filter(|_| !finder.is_full()) {
             finder.consider(candidate)?;
         }
@@ -100,9 +100,49 @@ impl ListOrder {
     }
 }
 
-/// Every key of the project, newest first.
-fn whole(project: ProjectId) -> Source {
-    keys_in(Order::Listing, "keys_by_project", "", vec![vec![id(project.uuid())]])
+/// Keys and sessions stand in indexes of their own.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+enum Class {
+    #[default]
+    Keys,
+    Sessions,
+}
+
+impl Class {
+    fn of(query: &KeyQuery) -> Self {
+        match query.kind {
+            Some(Kind::Session) => Self::Sessions,
+            _ => Self::Keys,
+        }
+    }
+
+    /// The beginning of its indexes' names, and the condition that they have.
+    const fn index(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Keys => ("keys_by_", "kind <> 'session'"),
+            Self::Sessions => ("sessions_by_", "kind = 'session'"),
+        }
+    }
+
+    /// Every key of the project, newest first.
+    fn whole(self, project: ProjectId) -> Source {
+        self.among(Order::Listing, "project", "", vec![vec![id(project.uuid())]])
+    }
+
+    /// Ranges of an index on keys.
+    fn among(self, order: Order, by: &str, more: &str, ranges: Vec<Vec<Value>>) -> Source {
+        let (index, condition) = self.index();
+        Source::new(
+            order,
+            format!("FROM keys INDEXED BY {index}{by} WHERE {condition} AND project = ?{more}"),
+            ranges,
+        )
+    }
+
+    /// Ranges of an index that only keys have: for sessions there is no such way to walk.
+    fn among_keys(self, by: &str, more: &str, ranges: Vec<Vec<Value>>) -> Option<Source> {
+        (self == Self::Keys).then(|| self.among(Order::Listing, by, more, ranges))
+    }
 }
 
 fn id(uuid: Uuid) -> Value {
@@ -111,15 +151,6 @@ fn id(uuid: Uuid) -> Value {
 
 fn text(text: &str) -> Value {
     Value::Text(text.to_owned())
-}
-
-/// Ranges of an index on keys.
-fn keys_in(order: Order, index: &str, more: &str, ranges: Vec<Vec<Value>>) -> Source {
-    Source::new(
-        order,
-        format!("FROM keys INDEXED BY {index} WHERE project = ?{more}"),
-        ranges,
-    )
 }
 
 /// Keys with one of several labels.
@@ -139,12 +170,16 @@ struct Filters {
     sources: Vec<Source>,
     /// What the last word of a search stands for; checked on a candidate's own texts.
     completions: Option<BTreeSet<String>>,
+    class: Class,
 }
 
 impl Filters {
     /// None where nothing can be found.
     fn new(connection: &Connection, project: ProjectId, query: &KeyQuery) -> rusqlite::Result<Option<Self>> {
-        let mut filters = Self::default();
+        let mut filters = Self {
+            class: Class::of(query),
+            ..Self::default()
+        };
         let here = id(project.uuid());
         if let Owners::These(owners) = &query.owners {
             if owners.is_empty() {
@@ -154,8 +189,8 @@ impl Filters {
         }
         if let Some(maker) = query.created_by {
             let range = vec![here.clone(), id(maker.uuid())];
-            let source = keys_in(Order::Listing, "keys_by_maker", " AND created_by = ?", vec![range]);
-            filters.add("k.created_by = ?", [id(maker.uuid())], Some(source));
+            let source = filters.class.among_keys("maker", " AND created_by = ?", vec![range]);
+            filters.add("k.created_by = ?", [id(maker.uuid())], source);
         }
         if let Some(asked) = &query.text {
             let Some(sought) = words::sought(asked) else {
@@ -174,10 +209,13 @@ impl Filters {
         if let Some(state) = query.state {
             filters.state(&here, state);
         }
-        if let Some(kind) = query.kind {
-            let range = vec![here.clone(), text(kind.as_str())];
-            let source = keys_in(Order::Listing, "keys_by_kind", " AND kind = ?", vec![range]);
-            filters.add("k.kind = ?", [text(kind.as_str())], Some(source));
+        match query.kind {
+            None => filters.add("k.kind <> 'session'", [], None),
+            Some(kind) => {
+                let range = vec![here.clone(), text(kind.as_str())];
+                let source = filters.class.among_keys("kind", " AND kind = ?", vec![range]);
+                filters.add("k.kind = ?", [text(kind.as_str())], source);
+            }
         }
         // The filter that orders the listing is walked, where it is not one of many.
         if let Some(before) = query.expiring_before {
@@ -215,12 +253,8 @@ impl Filters {
             .iter()
             .map(|owner| [here.clone()].into_iter().chain(named(owner)).collect())
             .collect();
-        let source = keys_in(
-            Order::Listing,
-            "keys_by_owner",
-            " AND owner_kind = ? AND owner = ?",
-            ranges,
-        );
+        let more = " AND owner_kind = ? AND owner = ?";
+        let source = self.class.among(Order::Listing, "owner", more, ranges);
         self.add(&format!("({check})"), owners.iter().flat_map(named), Some(source));
     }
 
@@ -246,23 +280,18 @@ impl Filters {
     }
 
     fn state(&mut self, here: &Value, state: StateFilter) {
-        let of_state = |word: &str| {
-            keys_in(
-                Order::Listing,
-                "keys_by_state",
-                " AND state = ?",
-                vec![vec![here.clone(), text(word)]],
-            )
-        };
+        let class = self.class;
+        let of_state = |word: &str| class.among_keys("state", " AND state = ?", vec![vec![here.clone(), text(word)]]);
         match state {
             StateFilter::Active { now } => {
                 let check = "k.state = 'active' AND (k.expires_at IS NULL OR k.expires_at > ?)";
-                self.add(check, [now.ms().into()], Some(of_state("active")));
+                self.add(check, [now.ms().into()], of_state("active"));
             }
-            StateFilter::Suspended => self.add("k.state = 'suspended'", [], Some(of_state("suspended"))),
-            StateFilter::Revoked => self.add("k.state = 'revoked'", [], Some(of_state("revoked"))),
+            StateFilter::Suspended => self.add("k.state = 'suspended'", [], of_state("suspended")),
+            StateFilter::Revoked => self.add("k.state = 'revoked'", [], of_state("revoked")),
             StateFilter::Expired { now } => {
-                let source = ending(here, "<=", now.ms());
+                let range = vec![vec![here.clone(), now.ms().into()]];
+                let source = class.among(Order::Other, "expiry", " AND expires_at <= ?", range);
                 self.add(
                     "k.state <> 'revoked' AND k.expires_at <= ?",
                     [now.ms().into()],
@@ -302,16 +331,6 @@ impl Filters {
             .chain(self.values.iter().cloned())
             .collect()
     }
-}
-
-fn ending(here: &Value, comparison: &str, at: i64) -> Source {
-    let more = format!(" AND expires_at {comparison} ?");
-    keys_in(
-        Order::Other,
-        "keys_by_expiry",
-        &more,
-        vec![vec![here.clone(), at.into()]],
-    )
 }
 
 /// The first words of the project that start like this: one step in the index for each word, however many keys have it.
@@ -389,16 +408,19 @@ impl Finder<'_> {
         order: ListOrder,
     ) -> Result<(), StoreError> {
         let (sql, end) = match order {
-            ListOrder::Expiry => (
-                "SELECT expires_at, id FROM keys INDEXED BY keys_by_expiry WHERE project = ?1 AND expires_at < ?2 \
-                 AND (expires_at, id) > (?3, ?4) ORDER BY expires_at, id LIMIT ?5",
-                query.expiring_before,
-            ),
-            ListOrder::Activity | ListOrder::Newest => (
-                "SELECT active_at, id FROM activity INDEXED BY activity_by_age WHERE project = ?1 AND active_at < ?2 \
-                 AND (active_at, id) > (?3, ?4) ORDER BY active_at, id LIMIT ?5",
-                query.unused_since,
-            ),
+            ListOrder::Expiry => {
+                let (index, condition) = Class::of(query).index();
+                let sql = format!(
+                    "SELECT expires_at, id FROM keys INDEXED BY {index}expiry WHERE {condition} AND project = ?1 \
+                     AND expires_at < ?2 AND (expires_at, id) > (?3, ?4) ORDER BY expires_at, id LIMIT ?5"
+                );
+                (sql, query.expiring_before)
+            }
+            ListOrder::Activity | ListOrder::Newest => {
+                let sql = "SELECT active_at, id FROM activity INDEXED BY activity_by_age WHERE project = ?1 \
+                           AND active_at < ?2 AND (active_at, id) > (?3, ?4) ORDER BY active_at, id LIMIT ?5";
+                (sql.to_owned(), query.unused_since)
+            }
         };
         let end = end.map_or(i64::MAX, |end| end.ms());
         let start = After {
@@ -408,7 +430,7 @@ impl Finder<'_> {
         let mut from = query.after.unwrap_or(start);
         let mut step = self.wanted;
         loop {
-            let mut statement = connection.prepare_cached(sql)?;
+            let mut statement = connection.prepare_cached(&sql)?;
             let limit = i64::try_from(step).unwrap_or(i64::MAX);
             let candidates: Vec<After> = statement
                 .query_map(params![project.uuid(), end, from.value, from.id, limit], |row| {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use keyholt_core::key::Key;
+use keyholt_core::key::{Key, Kind};
 use keyholt_core::scope::Access;
 
 use crate::{KeyColumns, words};
@@ -21,8 +21,11 @@ pub(super) struct Label {
     pub value: String,
 }
 
-/// What a key is found by.
+/// What a key is found by. Sessions are never searched: they would crowd the words out that keys are found by.
 pub(super) fn of_key(key: &Key) -> BTreeSet<Label> {
+    if key.kind == Kind::Session {
+        return BTreeSet::new();
+    }
     let label = |sort| {
         move |value: &str| Label {
             sort,

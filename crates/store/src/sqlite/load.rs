@@ -78,7 +78,7 @@ fn read(connection: &Connection, to: &mpsc::Sender<Batch>) -> Result<EventNumber
     };
     let instant = connection.unchecked_transaction()?;
     let tip = Tip::read(&instant)?.number();
-    for noun in Noun::ALL {
+    for noun in Noun::ALL.into_iter().filter(|noun| noun.is_judged_by()) {
         let sql = format!("SELECT {RECORD} FROM records WHERE noun = ?1 ORDER BY project, id");
         let mut statement = instant.prepare_cached(&sql)?;
         let mut rows = statement.query([noun.as_str()])?;

@@ -120,7 +120,7 @@ fn prepare(change: &Change, row: &Row) -> PreparedChange {
                 project: record.project(),
                 noun: record.noun(),
                 id: record.id(),
-                handle: record.handle().unwrap_or_default().to_owned(),
+                handle: record.stored_handle().into_owned(),
                 revision: record.revision(),
                 body: row.body.clone(),
                 seal: row.seal,

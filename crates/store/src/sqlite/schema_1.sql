@@ -42,13 +42,17 @@ CREATE TABLE keys (
 ) STRICT;
 CREATE UNIQUE INDEX keys_by_id ON keys (id);
 CREATE UNIQUE INDEX keys_static ON keys (project, owner) WHERE kind = 'static' AND state <> 'revoked';
--- One index for each filter, in the order in which keys are listed.
-CREATE INDEX keys_by_project ON keys (project, id);
-CREATE INDEX keys_by_owner ON keys (project, owner_kind, owner, id);
-CREATE INDEX keys_by_kind ON keys (project, kind, id);
-CREATE INDEX keys_by_state ON keys (project, state, id);
-CREATE INDEX keys_by_maker ON keys (project, created_by, id) WHERE created_by IS NOT NULL;
-CREATE INDEX keys_by_expiry ON keys (project, expires_at, id) WHERE expires_at IS NOT NULL;
+-- One index for each filter, in the order in which keys are listed. Sessions, of which there may be many more than
+-- keys, stand in indexes of their own.
+CREATE INDEX keys_by_project ON keys (project, id) WHERE kind <> 'session';
+CREATE INDEX keys_by_owner ON keys (project, owner_kind, owner, id) WHERE kind <> 'session';
+CREATE INDEX keys_by_kind ON keys (project, kind, id) WHERE kind <> 'session';
+CREATE INDEX keys_by_state ON keys (project, state, id) WHERE kind <> 'session';
+CREATE INDEX keys_by_maker ON keys (project, created_by, id) WHERE kind <> 'session';
+CREATE INDEX keys_by_expiry ON keys (project, expires_at, id) WHERE kind <> 'session';
+CREATE INDEX sessions_by_project ON keys (project, id) WHERE kind = 'session';
+CREATE INDEX sessions_by_owner ON keys (project, owner_kind, owner, id) WHERE kind = 'session';
+CREATE INDEX sessions_by_expiry ON keys (project, expires_at, id) WHERE kind = 'session';
 
 -- What people need to know about a key; one row for each row of keys.
 CREATE TABLE abouts (
@@ -62,7 +66,7 @@ CREATE TABLE abouts (
   created_at  INTEGER NOT NULL
 ) STRICT;
 
--- Every digest under which a key is recognised, current or retiring: it stands in one place only.
+-- Every digest under which a key is recognised, current or beside it: it stands in one place only.
 CREATE TABLE digests (
   digest BLOB NOT NULL PRIMARY KEY,
   number INTEGER NOT NULL

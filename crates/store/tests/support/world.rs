@@ -138,7 +138,7 @@ impl World {
     pub fn import(&mut self, owner: Owner, kind: Kind, name: &str, fingerprint: Fingerprint) -> (Key, Write) {
         let access = match kind {
             Kind::Static => Access::Everything,
-            Kind::Standard | Kind::Publishable => {
+            Kind::Standard | Kind::Publishable | Kind::Session => {
                 Access::Only(ScopeSet::parse(["orders:read", "orders:write"]).unwrap())
             }
         };

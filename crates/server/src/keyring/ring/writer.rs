@@ -15,8 +15,8 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use super::{
-    Integrity, Keyring, OwnerEntry, Presence, ProjectEntry, RETIRING, REVOKED, SUSPENDED, TAMPERED, halves, hash_of,
-    standing_of,
+    BESIDE, FAMILY, Integrity, Keyring, OwnerEntry, Presence, ProjectEntry, RETIRING, REVOKED, SUSPENDED, TAMPERED,
+    halves, hash_of, standing_of,
 };
 use crate::keyring::directory::Directory;
 use crate::keyring::intern::Interned;
@@ -43,6 +43,8 @@ impl Keyring {
                 let at_rest = key.at_rest();
                 self.put_key(&key.row(&at_rest), Integrity::Sealed)
             }
+            // What judging does not need is not kept in memory.
+            record if !record.noun().is_judged_by() => Ok(()),
             record => self.put_record(Arc::new(record.clone())),
         }
     }
@@ -57,7 +59,8 @@ impl Keyring {
         {
             return Ok(());
         }
-        if key.project == SYSTEM {
+        // A session is no way in that lasts: it must not be taken for the last one.
+        if key.project == SYSTEM && key.kind != Kind::Session {
             state.system_keys.insert(key.id);
         }
         let owner = self.owner_number(state, key.owner, key.project)?;
@@ -73,6 +76,7 @@ impl Keyring {
             Kind::Standard => 0,
             Kind::Static => 1,
             Kind::Publishable => 2,
+            Kind::Session => 3,
         };
         let stopped = match key.state {
             "active" => 0,
@@ -100,13 +104,13 @@ impl Keyring {
             }
             Some(number) => number,
         };
-        if let (Some(retiring), Some(until)) = (&key.retiring, key.retiring_until) {
-            // The old secret's own row comes first: at no moment is a secret in its grace not found.
+        if let Some(beside) = &key.retiring {
+            // The row of the digest beside the newest comes first: at no moment is a secret in its grace not found.
             let alias = Row {
-                digest: halves(retiring),
+                digest: halves(beside),
                 owner: number,
-                flags: RETIRING,
-                expires: until,
+                flags: if key.retiring_until.is_some() { RETIRING } else { FAMILY },
+                expires: key.retiring_until.unwrap_or_default(),
                 ..row
             };
             let alias_number = self.rows.writer().allocate(&alias)?;
@@ -153,7 +157,7 @@ impl Keyring {
         self.by_key.now().lookup(self.key_hash.of(id), |number| {
             self.rows
                 .read(number)
-                .filter(|row| row.key == id && row.flags & RETIRING == 0)
+                .filter(|row| row.key == id && row.flags & BESIDE == 0)
                 .map(|_| number)
         })
     }
@@ -227,7 +231,7 @@ impl Keyring {
                     self.refresh_owner(state, &directory, owner, record.project())?;
                 }
             }
-            Record::Setup(_) | Record::Key(_) => {}
+            Record::Setup(_) | Record::Password(_) | Record::Key(_) => {}
         }
         Ok(())
     }

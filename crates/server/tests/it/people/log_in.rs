@@ -1,0 +1,192 @@
+//! Log-in: who comes in, what the session may do, and how alike all refusals are.
+
+use std::time::Instant;
+
+use keyholt_core::commit::Record;
+use keyholt_core::key::Kind;
+use keyholt_core::owner::Owner;
+use keyholt_core::scope::Access;
+use keyholt_core::text::Email;
+use keyholt_server::keeper::Refusal;
+use keyholt_store::KeyQuery;
+
+use super::{KETTLE, STAPLE, in_cookie, only, tokens, typed};
+use crate::house::{House, source};
+
+#[tokio::test]
+async fn somebody_logs_in_by_name_or_by_e_mail() {
+    let house = House::open().await;
+    let mut ada = house.new_user(house.project(), "ada", &["member"]);
+    ada.email = Some(Email::new("Ada@Example.org").unwrap());
+    house.enrol(Record::User(ada.clone())).await;
+    house.give_password(&ada, STAPLE).await;
+    for login in ["ada", " ada ", "Ada@Example.org", "ada@example.ORG"] {
+        let session = house.log_in(login, STAPLE, tokens()).await.unwrap().session;
+        assert_eq!((session.owner, session.kind), (Owner::User(ada.id), Kind::Session), "{login}");
+    }
+    let trail = house.trail().await;
+    assert_eq!(trail[0], "session.start");
+    let events = house.events(house.project()).await;
+    assert_eq!(events[0].actor.unwrap().owner, Owner::User(ada.id), "who logs in acts for herself");
+}
+
+#[tokio::test]
+async fn an_e_mail_address_of_two_is_nobodys() {
+    let house = House::open().await;
+    for name in ["ada", "eve"] {
+        let mut user = house.new_user(house.project(), name, &["member"]);
+        user.email = Some(Email::new("shared@example.org").unwrap());
+        house.enrol(Record::User(user.clone())).await;
+        house.give_password(&user, STAPLE).await;
+    }
+    let refused = house.log_in("shared@example.org", STAPLE, tokens()).await;
+    assert!(matches!(refused, Err(Refusal::LogIn)));
+    assert!(house.log_in("ada", STAPLE, tokens()).await.is_ok());
+}
+
+#[tokio::test]
+async fn operators_log_in_to_keyholts_own_project() {
+    let house = House::open().await;
+    let olga = house.olga();
+    let Record::User(user) = house.keeper.owner(&olga, olga.home, olga.owner).unwrap().as_ref().clone() else {
+        panic!("an operator is a user");
+    };
+    house.give_password(&user, STAPLE).await;
+    let logged_in = house
+        .keeper
+        .log_in(olga.home, "olga", &typed(STAPLE), in_cookie(), source())
+        .await
+        .unwrap();
+    let cookie = logged_in.secret.reveal();
+    crate::house::canary(&cookie);
+    let actor = house.keeper.authenticate_cookie(&cookie, source()).unwrap();
+    assert!(actor.is_operator());
+    // Neither that session nor her password is the way in that lasts: her key stays the last one.
+    let own = house.keeper.revoke_own_key(&olga, crate::acts::cause("lost")).await;
+    assert!(own.is_err(), "the last operator's key cannot end");
+}
+
+#[tokio::test]
+async fn unknown_wrong_and_suspended_are_one_answer() {
+    let house = House::open().await;
+    let ada = house.person("ada").await;
+    house.user("bob").await;
+    let nobodys = keyholt_core::id::ProjectId::from_uuid(uuid::Uuid::nil());
+    let told = async |login: &str, password: &str| house.log_in(login, password, tokens()).await.err().unwrap().to_string();
+    let unknown = told("nobody", STAPLE).await;
+    assert_eq!(told("ada", KETTLE).await, unknown, "a wrong password");
+    assert_eq!(told("bob", STAPLE).await, unknown, "a user without a password");
+    house
+        .keeper
+        .suspend_owner(&house.olga(), house.project(), Owner::User(ada.id), None, None)
+        .await
+        .unwrap();
+    assert_eq!(told("ada", STAPLE).await, unknown, "suspended, and the right password");
+    let elsewhere = house.keeper.log_in(nobodys, "ada", &typed(STAPLE), tokens(), source()).await;
+    assert_eq!(elsewhere.err().unwrap().to_string(), unknown, "a project that does not exist");
+    // What the caller is not told stands in the audit trail.
+    let refused = |code: &str| format!("session.start refused: {code}");
+    let trail = house.trail().await;
+    for code in ["unknown_login", "wrong_password", "no_password", "suspended"] {
+        assert!(trail.contains(&refused(code)), "{code} in {trail:?}");
+    }
+    house
+        .keeper
+        .resume_owner(&house.olga(), house.project(), Owner::User(ada.id), None, None)
+        .await
+        .unwrap();
+    assert!(house.log_in("ada", STAPLE, tokens()).await.is_ok());
+}
+
+/// The same work, so the same time: measured as the median of some, in either order.
+#[tokio::test]
+async fn an_unknown_name_takes_as_long_as_a_wrong_password() {
+    let house = House::open().await;
+    for n in 0..15 {
+        house.person(&format!("user-{n}")).await;
+    }
+    let mut times: [Vec<u128>; 2] = Default::default();
+    for n in 0..15 {
+        for (place, login) in [format!("user-{n}"), format!("nobody-{n}")].into_iter().enumerate() {
+            let began = Instant::now();
+            assert!(house.log_in(&login, KETTLE, tokens()).await.is_err());
+            times[place].push(began.elapsed().as_micros());
+        }
+    }
+    let [known, unknown] = times.map(|mut times| {
+        times.sort_unstable();
+        times[times.len() / 2]
+    });
+    // The hash is nearly all of it. On a busy machine single runs differ by more than the rule allows medians to.
+    let (least, most) = (known.min(unknown), known.max(unknown));
+    assert!(most * 100 <= least * 125, "known {known} µs, unknown {unknown} µs");
+}
+
+#[tokio::test]
+async fn a_log_in_may_be_for_reading_only() {
+    let house = House::open().await;
+    house.role_means("member", &["orders:*", "keyholt:self:read", "keyholt:self:write"]).await;
+    house.person("ada").await;
+    let wish = keyholt_core::session::Wish {
+        access: only(&["orders:read", "keyholt:self:read", "users:read"]).access,
+        ..in_cookie()
+    };
+    let session = house.log_in("ada", STAPLE, wish).await.unwrap();
+    let actor = house.keeper.authenticate_cookie(&session.secret, source()).unwrap();
+    let may: Vec<String> = actor.effective.iter().map(ToString::to_string).collect();
+    assert_eq!(may, ["keyholt:self:read", "orders:read"], "what was asked for, within what the user may");
+    let made = house
+        .keeper
+        .issue_key(
+            &actor,
+            house.project(),
+            crate::house::wish(actor.owner, "from a reading log-in"),
+            None,
+        )
+        .await;
+    assert!(matches!(made, Err(Refusal::Lacks { .. })), "{made:?}");
+}
+
+#[tokio::test]
+async fn what_a_person_makes_outlives_the_log_in() {
+    let house = House::open().await;
+    house.role_means("member", &["orders:*", "keyholt:self:write"]).await;
+    house.person("ada").await;
+    let session = house.log_in("ada", STAPLE, in_cookie()).await.unwrap();
+    let actor = house.keeper.authenticate_cookie(&session.secret, source()).unwrap();
+    let wish = keyholt_core::issue::Wish {
+        access: Access::Everything,
+        ..crate::house::wish(actor.owner, "laptop")
+    };
+    let key = crate::house::held(house.keeper.issue_key(&actor, house.project(), wish, None).await.unwrap());
+    assert_eq!(key.key.created_by, keyholt_core::key::Maker::Key(session.session.id));
+    house.advance(keyholt_core::time::Span::days(60));
+    assert_eq!(house.code(&key.secret, &["orders:read"]), "valid");
+    assert!(house.keeper.authenticate_cookie(&session.secret, source()).is_err());
+}
+
+#[tokio::test]
+async fn a_session_is_no_key() {
+    let house = House::open().await;
+    let ada = house.person("ada").await;
+    let by_token = house.log_in("ada", STAPLE, tokens()).await.unwrap();
+    let by_cookie = house.log_in("ada", STAPLE, in_cookie()).await.unwrap();
+    let (olga, project) = (house.olga(), house.project());
+    assert_eq!(house.named(KeyQuery::default()).await, Vec::<String>::new());
+    for session in [&by_token, &by_cookie] {
+        let (id, secret) = (session.session.id, session.secret.as_str());
+        assert!(house.keeper.authenticate(secret, source()).is_err(), "not as Bearer");
+        assert_eq!(house.code(secret, &[]), "unknown", "not to be verified");
+        assert!(matches!(
+            house.keeper.find_key(&olga, project, secret).await,
+            Err(Refusal::NotFound(_))
+        ));
+        assert!(matches!(house.keeper.key(&olga, project, id).await, Err(Refusal::NotFound(_))));
+        assert!(house.try_rotate(id, keyholt_core::rotate::Grace::Default).await.is_err());
+        let revoked = house.keeper.revoke_key(&olga, project, id, crate::acts::cause("x"), None).await;
+        assert!(matches!(revoked, Err(Refusal::NotFound(_))));
+    }
+    assert!(house.keeper.authenticate_cookie(&by_token.secret, source()).is_err(), "a token is no cookie");
+    assert!(house.refresh(&by_cookie.secret).await.is_err(), "a cookie is no token");
+    assert_eq!(house.sessions_of(&ada).await.len(), 2);
+}
