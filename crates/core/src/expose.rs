@@ -41,6 +41,8 @@ pub fn expose(dossier: &Dossier<'_>, exposure: Exposure, source: Source, now: Mo
     let secret = match dossier.shown {
         Shown::Current => "current",
         Shown::Retiring { .. } => "retiring",
+        // Nothing opens with it any more.
+        Shown::Superseded => return None,
     };
     let event = Event {
         project: dossier.project,

@@ -42,6 +42,7 @@ fn case() -> impl Strategy<Value = Case> {
     let shown = prop_oneof![
         3 => Just(Shown::Current),
         2 => (0..10u64).prop_map(|hours| Shown::Retiring { until: NEW_YEAR.plus(Span::hours(hours)) }),
+        1 => Just(Shown::Superseded),
     ];
     let foreign = prop_oneof![
         4 => Just(None),
@@ -119,6 +120,7 @@ proptest! {
         let retired = match case.shown {
             Shown::Current => false,
             Shown::Retiring { until } => until.ms() <= now.ms(),
+            Shown::Superseded => true,
         };
         let possessed = case.foreign.is_none() && !retired;
         let expired = case.expiry.at().is_some_and(|at| at.ms() <= now.ms());

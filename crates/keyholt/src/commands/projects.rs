@@ -88,6 +88,15 @@ pub struct Change {
     /// The longest that an old secret may work after a rotation, such as `30d`
     #[arg(long, value_name = "TIME")]
     longest_grace: Option<String>,
+    /// How long a session lasts that is not refreshed, such as `14d`
+    #[arg(long, value_name = "TIME")]
+    session_idle: Option<String>,
+    /// How long a session lasts at most, such as `90d`
+    #[arg(long, value_name = "TIME")]
+    session_longest: Option<String>,
+    /// Fewest characters of a password, 8 to 64
+    #[arg(long, value_name = "NUMBER")]
+    password_chars_min: Option<u16>,
     /// Who may have keys, in place of all who may now
     #[arg(long, value_enum, value_delimiter = ',')]
     keys_for: Vec<OwnerWord>,
@@ -207,6 +216,9 @@ async fn change(context: &mut Context, words: Change) -> Result<Exit, Trouble> {
         },
         default_grace: words.default_grace.into(),
         longest_grace: words.longest_grace.into(),
+        session_idle: words.session_idle.into(),
+        session_longest: words.session_longest.into(),
+        password_chars_min: words.password_chars_min.into(),
         default_roles: replace_or_empty(words.default_roles, words.no_default_roles),
     };
     let body = AmendProject {

@@ -187,11 +187,11 @@ impl Play {
             self.owners.len()
         };
         let owners: Vec<Owner> = self.owners.iter().copied().take(greedy).collect();
-        let people = self.records.iter().filter_map(|record| match record {
+        let mut people = self.records.iter().filter_map(|record| match record {
             Record::User(user) if owners.contains(&Owner::User(user.id)) => Some(user.clone()),
             _ => None,
         });
-        if let Some(user) = people.last().filter(|_| self.world.dice.below(4) == 0) {
+        if let Some(user) = people.next_back().filter(|_| self.world.dice.below(4) == 0) {
             let (session, _, commit) = self.world.session(&user);
             self.keys.push(session);
             return commit;

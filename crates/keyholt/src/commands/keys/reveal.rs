@@ -77,7 +77,7 @@ impl SecretArguments {
         let prefix = Prefix::new(&prefix).map_err(|error| cannot(&error))?;
         let visibility = match kind {
             Kind::Publishable => Visibility::Publishable,
-            Kind::Standard | Kind::Static => Visibility::Secret,
+            Kind::Standard | Kind::Static | Kind::Session => Visibility::Secret,
         };
         let secret = Secret::mint(&prefix, visibility, environment.as_ref(), &mut *context.entropy);
         Ok(Some(ClientMade {
