@@ -41,7 +41,7 @@ pub fn expose(dossier: &Dossier<'_>, exposure: Exposure, source: Source, now: Mo
     let secret = match dossier.shown {
         Shown::Current => "current",
         Shown::Retiring { .. } => "retiring",
-        // Nothing opens with it any more.
+        // Of use to nobody, wherever it was shown.
         Shown::Superseded => return None,
     };
     let event = Event {

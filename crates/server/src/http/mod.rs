@@ -101,7 +101,10 @@ impl Settings {
         Self {
             trusted_proxies: config.trusted_proxies.clone(),
             encryption: Encryption::of(config),
-            origin: config.public_url.as_ref().and_then(|url| cookie::origin_of(url.as_str())),
+            origin: config
+                .public_url
+                .as_ref()
+                .and_then(|url| cookie::origin_of(url.as_str())),
         }
     }
 

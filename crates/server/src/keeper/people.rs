@@ -122,8 +122,8 @@ impl Keeper {
             for _ in 0..TRIES {
                 let before = self.password(project, user.id).await?;
                 let set = password::set(&permit, &user, before.as_ref(), hash.clone(), &permissions, self.now())?;
-                let mut commits = vec![set];
-                commits.extend(self.ends_of(&permit, owner, "password set", None).await?);
+                let mut commits = self.ends_of(&permit, owner, "password set", None).await?;
+                commits.push(set);
                 match self.commit(commits).await {
                     Ok(()) => return Ok(()),
                     Err(CommitError::Stale { .. }) => {}
@@ -171,12 +171,18 @@ impl Keeper {
         let decide = async {
             let hash = self.new_hash(&proven.turn, &proven.user, new).await?;
             let change = password::change(&permit, &proven.user, &proven.password, hash, self.now());
-            let mut commits = vec![change];
-            commits.extend(
-                self.ends_of(&permit, actor.owner, "password changed", Some(actor.key))
-                    .await?,
-            );
-            Ok(self.commit(commits).await?)
+            for _ in 0..TRIES {
+                let others = self.ends_of(&permit, actor.owner, "password changed", Some(actor.key));
+                let mut commits = others.await?;
+                commits.push(change.clone());
+                match self.commit(commits).await {
+                    Ok(()) => return Ok(()),
+                    // One of the sessions was refreshed meanwhile: it has to end all the same.
+                    Err(CommitError::Stale { noun: Noun::Key }) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            Err(Refusal::Busy(Noun::Password))
         };
         match decide.await {
             Ok(()) => Ok(()),

@@ -30,14 +30,24 @@ async fn browse(wire: &Wire, method: Method, path: &str, headers: &[(&str, &str)
 async fn logged_in(wire: &Wire) -> String {
     canary(STAPLE);
     let body = json!({"login": "ada", "password": STAPLE, "mode": "cookie"});
-    let reply = browse(wire, Method::POST, "/v1/projects/acme/sessions", &[("origin", OURS)], Some(body)).await;
+    let reply = browse(
+        wire,
+        Method::POST,
+        "/v1/projects/acme/sessions",
+        &[("origin", OURS)],
+        Some(body),
+    )
+    .await;
     assert_eq!(reply.status, 201);
     let set = reply.header("set-cookie");
     for attribute in ["Path=/", "Secure", "HttpOnly", "SameSite=Strict"] {
         assert!(set.split("; ").any(|part| part == attribute), "{attribute}");
     }
     assert!(!set.contains("Domain"));
-    assert!(reply.json().get("refresh_token").is_none(), "the secret is in the cookie alone");
+    assert!(
+        reply.json().get("refresh_token").is_none(),
+        "the secret is in the cookie alone"
+    );
     let cookie = set.split(';').next().unwrap().to_owned();
     canary(cookie.split_once('=').unwrap().1);
     cookie
@@ -45,7 +55,9 @@ async fn logged_in(wire: &Wire) -> String {
 
 async fn opened() -> (House, Wire) {
     let house = House::open().await;
-    house.role_means("member", &["keyholt:self:read", "keyholt:self:write"]).await;
+    house
+        .role_means("member", &["keyholt:self:read", "keyholt:self:write"])
+        .await;
     house.person("ada").await;
     let wire = Wire::to(&house.keeper);
     (house, wire)
@@ -56,19 +68,40 @@ async fn a_page_of_ours_works_with_the_cookie_until_it_logs_out() {
     let (_house, wire) = opened().await;
     let cookie = logged_in(&wire).await;
     let with = [("cookie", cookie.as_str())];
-    let ours = [("cookie", cookie.as_str()), ("origin", OURS), ("sec-fetch-site", "same-origin")];
+    let ours = [
+        ("cookie", cookie.as_str()),
+        ("origin", OURS),
+        ("sec-fetch-site", "same-origin"),
+    ];
     let whoami = browse(&wire, Method::GET, "/v1/self", &with, None).await.ok().json();
     assert_eq!(whoami["owner"]["handle"], "ada");
     assert_eq!(whoami["key"]["kind"], "session");
-    let mine = browse(&wire, Method::GET, "/v1/self/sessions", &with, None).await.ok().json();
-    assert_eq!((mine["sessions"][0]["current"].clone(), mine["sessions"][0]["mode"].clone()), (json!(true), json!("cookie")));
-    let renewed = browse(&wire, Method::POST, "/v1/sessions/refresh", &ours, None).await.ok();
-    assert!(renewed.header("set-cookie").starts_with(&cookie), "the same secret, for longer");
+    let mine = browse(&wire, Method::GET, "/v1/self/sessions", &with, None)
+        .await
+        .ok()
+        .json();
+    assert_eq!(
+        (
+            mine["sessions"][0]["current"].clone(),
+            mine["sessions"][0]["mode"].clone()
+        ),
+        (json!(true), json!("cookie"))
+    );
+    let renewed = browse(&wire, Method::POST, "/v1/sessions/refresh", &ours, None)
+        .await
+        .ok();
+    assert!(
+        renewed.header("set-cookie").starts_with(&cookie),
+        "the same secret, for longer"
+    );
     let out = browse(&wire, Method::POST, "/v1/sessions/log-out", &ours, None).await;
     assert_eq!(out.status, 204);
     assert!(out.header("set-cookie").contains("Max-Age=0"));
     let replayed = browse(&wire, Method::GET, "/v1/self", &with, None).await;
-    assert_eq!((replayed.status.as_u16(), replayed.code().as_str()), (401, "invalid_credential"));
+    assert_eq!(
+        (replayed.status.as_u16(), replayed.code().as_str()),
+        (401, "invalid_credential")
+    );
 }
 
 #[tokio::test]
@@ -94,7 +127,11 @@ async fn a_page_of_another_site_changes_nothing() {
             (Method::POST, "/v1/sessions/log-out"),
         ] {
             let reply = browse(&wire, method, path, &headers, None).await;
-            assert_eq!((reply.status.as_u16(), reply.code().as_str()), (403, "cross_site"), "{path} {headers:?}");
+            assert_eq!(
+                (reply.status.as_u16(), reply.code().as_str()),
+                (403, "cross_site"),
+                "{path} {headers:?}"
+            );
         }
     }
     // A form can be sent from anywhere, but not as JSON.

@@ -22,12 +22,20 @@ async fn somebody_logs_in_by_name_or_by_e_mail() {
     house.give_password(&ada, STAPLE).await;
     for login in ["ada", " ada ", "Ada@Example.org", "ada@example.ORG"] {
         let session = house.log_in(login, STAPLE, tokens()).await.unwrap().session;
-        assert_eq!((session.owner, session.kind), (Owner::User(ada.id), Kind::Session), "{login}");
+        assert_eq!(
+            (session.owner, session.kind),
+            (Owner::User(ada.id), Kind::Session),
+            "{login}"
+        );
     }
     let trail = house.trail().await;
     assert_eq!(trail[0], "session.start");
     let events = house.events(house.project()).await;
-    assert_eq!(events[0].actor.unwrap().owner, Owner::User(ada.id), "who logs in acts for herself");
+    assert_eq!(
+        events[0].actor.unwrap().owner,
+        Owner::User(ada.id),
+        "who logs in acts for herself"
+    );
 }
 
 #[tokio::test]
@@ -48,7 +56,13 @@ async fn an_e_mail_address_of_two_is_nobodys() {
 async fn operators_log_in_to_keyholts_own_project() {
     let house = House::open().await;
     let olga = house.olga();
-    let Record::User(user) = house.keeper.owner(&olga, olga.home, olga.owner).unwrap().as_ref().clone() else {
+    let Record::User(user) = house
+        .keeper
+        .owner(&olga, olga.home, olga.owner)
+        .unwrap()
+        .as_ref()
+        .clone()
+    else {
         panic!("an operator is a user");
     };
     house.give_password(&user, STAPLE).await;
@@ -72,7 +86,8 @@ async fn unknown_wrong_and_suspended_are_one_answer() {
     let ada = house.person("ada").await;
     house.user("bob").await;
     let nobodys = keyholt_core::id::ProjectId::from_uuid(uuid::Uuid::nil());
-    let told = async |login: &str, password: &str| house.log_in(login, password, tokens()).await.err().unwrap().to_string();
+    let told =
+        async |login: &str, password: &str| house.log_in(login, password, tokens()).await.err().unwrap().to_string();
     let unknown = told("nobody", STAPLE).await;
     assert_eq!(told("ada", KETTLE).await, unknown, "a wrong password");
     assert_eq!(told("bob", STAPLE).await, unknown, "a user without a password");
@@ -82,8 +97,15 @@ async fn unknown_wrong_and_suspended_are_one_answer() {
         .await
         .unwrap();
     assert_eq!(told("ada", STAPLE).await, unknown, "suspended, and the right password");
-    let elsewhere = house.keeper.log_in(nobodys, "ada", &typed(STAPLE), tokens(), source()).await;
-    assert_eq!(elsewhere.err().unwrap().to_string(), unknown, "a project that does not exist");
+    let elsewhere = house
+        .keeper
+        .log_in(nobodys, "ada", &typed(STAPLE), tokens(), source())
+        .await;
+    assert_eq!(
+        elsewhere.err().unwrap().to_string(),
+        unknown,
+        "a project that does not exist"
+    );
     // What the caller is not told stands in the audit trail.
     let refused = |code: &str| format!("session.start refused: {code}");
     let trail = house.trail().await;
@@ -125,7 +147,9 @@ async fn an_unknown_name_takes_as_long_as_a_wrong_password() {
 #[tokio::test]
 async fn a_log_in_may_be_for_reading_only() {
     let house = House::open().await;
-    house.role_means("member", &["orders:*", "keyholt:self:read", "keyholt:self:write"]).await;
+    house
+        .role_means("member", &["orders:*", "keyholt:self:read", "keyholt:self:write"])
+        .await;
     house.person("ada").await;
     let wish = keyholt_core::session::Wish {
         access: only(&["orders:read", "keyholt:self:read", "users:read"]).access,
@@ -134,7 +158,11 @@ async fn a_log_in_may_be_for_reading_only() {
     let session = house.log_in("ada", STAPLE, wish).await.unwrap();
     let actor = house.keeper.authenticate_cookie(&session.secret, source()).unwrap();
     let may: Vec<String> = actor.effective.iter().map(ToString::to_string).collect();
-    assert_eq!(may, ["keyholt:self:read", "orders:read"], "what was asked for, within what the user may");
+    assert_eq!(
+        may,
+        ["keyholt:self:read", "orders:read"],
+        "what was asked for, within what the user may"
+    );
     let made = house
         .keeper
         .issue_key(
@@ -158,7 +186,13 @@ async fn what_a_person_makes_outlives_the_log_in() {
         access: Access::Everything,
         ..crate::house::wish(actor.owner, "laptop")
     };
-    let key = crate::house::held(house.keeper.issue_key(&actor, house.project(), wish, None).await.unwrap());
+    let key = crate::house::held(
+        house
+            .keeper
+            .issue_key(&actor, house.project(), wish, None)
+            .await
+            .unwrap(),
+    );
     assert_eq!(key.key.created_by, keyholt_core::key::Maker::Key(session.session.id));
     house.advance(keyholt_core::time::Span::days(60));
     assert_eq!(house.code(&key.secret, &["orders:read"]), "valid");
@@ -181,12 +215,26 @@ async fn a_session_is_no_key() {
             house.keeper.find_key(&olga, project, secret).await,
             Err(Refusal::NotFound(_))
         ));
-        assert!(matches!(house.keeper.key(&olga, project, id).await, Err(Refusal::NotFound(_))));
-        assert!(house.try_rotate(id, keyholt_core::rotate::Grace::Default).await.is_err());
-        let revoked = house.keeper.revoke_key(&olga, project, id, crate::acts::cause("x"), None).await;
+        assert!(matches!(
+            house.keeper.key(&olga, project, id).await,
+            Err(Refusal::NotFound(_))
+        ));
+        assert!(
+            house
+                .try_rotate(id, keyholt_core::rotate::Grace::Default)
+                .await
+                .is_err()
+        );
+        let revoked = house
+            .keeper
+            .revoke_key(&olga, project, id, crate::acts::cause("x"), None)
+            .await;
         assert!(matches!(revoked, Err(Refusal::NotFound(_))));
     }
-    assert!(house.keeper.authenticate_cookie(&by_token.secret, source()).is_err(), "a token is no cookie");
+    assert!(
+        house.keeper.authenticate_cookie(&by_token.secret, source()).is_err(),
+        "a token is no cookie"
+    );
     assert!(house.refresh(&by_cookie.secret).await.is_err(), "a cookie is no token");
     assert_eq!(house.sessions_of(&ada).await.len(), 2);
 }

@@ -41,12 +41,31 @@ async fn a_used_up_token_ends_the_session_for_both_holders() {
     house.advance(Span::secs(60));
     assert!(is_over(house.refresh(&stolen.secret).await), "the owner shows it again");
     assert!(is_over(house.refresh(&thiefs.secret).await), "and the thief is out");
-    assert_eq!(house.trail().await.iter().filter(|line| *line == "session.reuse").count(), 1);
+    assert_eq!(
+        house
+            .trail()
+            .await
+            .iter()
+            .filter(|line| *line == "session.reuse")
+            .count(),
+        1
+    );
     let left = house.sessions_of(&ada).await;
-    assert_eq!(left.iter().map(|session| session.id).collect::<Vec<_>>(), [other.session.id]);
-    let (ended, _) = house.store.key(house.project(), stolen.session.id).await.unwrap().unwrap();
+    assert_eq!(
+        left.iter().map(|session| session.id).collect::<Vec<_>>(),
+        [other.session.id]
+    );
+    let (ended, _) = house
+        .store
+        .key(house.project(), stolen.session.id)
+        .await
+        .unwrap()
+        .unwrap();
     assert!(matches!(ended.state, State::Revoked { cause, .. } if cause.as_str() == "refresh token reused"));
-    assert!(house.refresh(&other.secret).await.is_ok(), "the other session is untouched");
+    assert!(
+        house.refresh(&other.secret).await.is_ok(),
+        "the other session is untouched"
+    );
 }
 
 #[tokio::test]
@@ -87,7 +106,10 @@ async fn of_fifty_refreshes_at_once_one_wins_and_the_session_lives() {
     house.advance(Span::secs(5));
     let next = house.refresh(&winners[0].secret).await.unwrap();
     house.advance(Span::secs(5));
-    assert!(is_over(house.refresh(&first.secret).await), "later the same token is a thief's");
+    assert!(
+        is_over(house.refresh(&first.secret).await),
+        "later the same token is a thief's"
+    );
     assert!(is_over(house.refresh(&next.secret).await));
 }
 
@@ -104,7 +126,10 @@ async fn a_session_ends_when_it_is_idle_and_at_its_longest() {
         busy = house.refresh(&busy.secret).await.unwrap();
     }
     house.advance(Span::days(3));
-    assert!(is_over(house.refresh(&busy.secret).await), "thirty days are the longest");
+    assert!(
+        is_over(house.refresh(&busy.secret).await),
+        "thirty days are the longest"
+    );
 }
 
 #[tokio::test]
@@ -113,16 +138,27 @@ async fn suspending_the_user_stops_the_session_and_lifting_it_restores_it() {
     let ada = house.person("ada").await;
     let session = house.log_in("ada", STAPLE, tokens()).await.unwrap();
     let (olga, project, owner) = (house.olga(), house.project(), Owner::User(ada.id));
-    house.keeper.suspend_owner(&olga, project, owner, None, None).await.unwrap();
+    house
+        .keeper
+        .suspend_owner(&olga, project, owner, None, None)
+        .await
+        .unwrap();
     assert!(is_over(house.refresh(&session.secret).await));
-    house.keeper.resume_owner(&olga, project, owner, None, None).await.unwrap();
+    house
+        .keeper
+        .resume_owner(&olga, project, owner, None, None)
+        .await
+        .unwrap();
     let next = house.refresh(&session.secret).await.unwrap();
     house.remove(owner).await;
     assert!(is_over(house.refresh(&next.secret).await));
     // Enrolled again under the same name, the user has neither the session nor the password.
     house.user("ada").await;
     assert!(is_over(house.refresh(&next.secret).await));
-    assert!(matches!(house.log_in("ada", STAPLE, tokens()).await, Err(Refusal::LogIn)));
+    assert!(matches!(
+        house.log_in("ada", STAPLE, tokens()).await,
+        Err(Refusal::LogIn)
+    ));
 }
 
 #[tokio::test]
@@ -138,7 +174,10 @@ async fn sessions_outlive_a_restart() {
     };
     let third = house.refresh(&second.secret).await.unwrap();
     house.advance(Span::secs(60));
-    assert!(is_over(house.refresh(&first.secret).await), "the family is known after a restart");
+    assert!(
+        is_over(house.refresh(&first.secret).await),
+        "the family is known after a restart"
+    );
     assert!(is_over(house.refresh(&third.secret).await));
 }
 

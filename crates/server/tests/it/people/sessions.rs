@@ -11,7 +11,9 @@ use crate::house::{House, source};
 #[tokio::test]
 async fn everybody_sees_and_ends_their_own() {
     let house = House::open().await;
-    house.role_means("member", &["keyholt:self:read", "keyholt:self:write"]).await;
+    house
+        .role_means("member", &["keyholt:self:read", "keyholt:self:write"])
+        .await;
     let (ada, bob) = (house.person("ada").await, house.person("bob").await);
     let here = house.log_in("ada", STAPLE, in_cookie()).await.unwrap();
     let lost = house.log_in("ada", STAPLE, tokens()).await.unwrap();
@@ -19,17 +21,34 @@ async fn everybody_sees_and_ends_their_own() {
     let actor = house.keeper.authenticate_cookie(&here.secret, source()).unwrap();
     let (project, own) = (house.project(), Owner::User(ada.id));
     assert_eq!(house.keeper.sessions(&actor, project, own).await.unwrap().len(), 2);
-    house.keeper.end_session(&actor, project, own, lost.session.id, cause("lost")).await.unwrap();
+    house
+        .keeper
+        .end_session(&actor, project, own, lost.session.id, cause("lost"))
+        .await
+        .unwrap();
     assert!(house.refresh(&lost.secret).await.is_err());
 
     let others = Owner::User(bob.id);
-    assert!(matches!(house.keeper.sessions(&actor, project, others).await, Err(Refusal::NotFound(_))));
+    assert!(matches!(
+        house.keeper.sessions(&actor, project, others).await,
+        Err(Refusal::NotFound(_))
+    ));
     for owner in [own, others] {
-        let told = house.keeper.end_session(&actor, project, owner, bobs.session.id, cause("x")).await;
+        let told = house
+            .keeper
+            .end_session(&actor, project, owner, bobs.session.id, cause("x"))
+            .await;
         assert!(matches!(told, Err(Refusal::NotFound(_))), "{told:?}");
     }
     assert!(house.refresh(&bobs.secret).await.is_ok());
-    assert_eq!(house.keeper.end_sessions(&actor, project, own, cause("everywhere")).await.unwrap(), 1);
+    assert_eq!(
+        house
+            .keeper
+            .end_sessions(&actor, project, own, cause("everywhere"))
+            .await
+            .unwrap(),
+        1
+    );
     assert!(house.keeper.authenticate_cookie(&here.secret, source()).is_err());
 }
 
@@ -42,12 +61,18 @@ async fn an_administrator_logs_a_user_out_everywhere() {
         tokens_of_ada.push(house.log_in("ada", STAPLE, tokens()).await.unwrap().secret);
     }
     let (olga, owner) = (house.olga(), Owner::User(ada.id));
-    let ended = house.keeper.end_sessions(&olga, house.project(), owner, cause("left")).await;
+    let ended = house
+        .keeper
+        .end_sessions(&olga, house.project(), owner, cause("left"))
+        .await;
     assert_eq!(ended.unwrap(), 3);
     for token in &tokens_of_ada {
         assert!(house.refresh(token).await.is_err());
     }
-    assert_eq!(house.trail().await.iter().filter(|line| *line == "session.end").count(), 3);
+    assert_eq!(
+        house.trail().await.iter().filter(|line| *line == "session.end").count(),
+        3
+    );
 }
 
 #[tokio::test]

@@ -20,7 +20,16 @@ async fn every_spelling_of_a_name_counts_as_the_same() {
     house.person("admin").await;
     // Capitals, spaces, full-width letters, a Cyrillic а, a zero-width space, a Greek ο in a look-alike.
     let spellings = [
-        "admin", "Admin", "ADMIN", "admin ", " ad min", "ａｄｍｉｎ", "аdmin", "ad\u{200B}min", "ÀDMIN", "admın",
+        "admin",
+        "Admin",
+        "ADMIN",
+        "admin ",
+        " ad min",
+        "ａｄｍｉｎ",
+        "аdmin",
+        "ad\u{200B}min",
+        "ÀDMIN",
+        "admın",
     ];
     let mut refused = 0;
     for spelling in spellings.iter().cycle().take(40) {
@@ -32,7 +41,10 @@ async fn every_spelling_of_a_name_counts_as_the_same() {
     // À and ı are other letters than a and i, and not look-alikes of them by the letter of UTS 39.
     let (most, _) = GUESSES_AT_NAME[0];
     assert!(refused <= 3 * most, "{refused}");
-    assert!(has_to_wait(&house.log_in("admin", STAPLE, tokens()).await), "the right one waits too");
+    assert!(
+        has_to_wait(&house.log_in("admin", STAPLE, tokens()).await),
+        "the right one waits too"
+    );
 }
 
 #[tokio::test]
@@ -41,7 +53,10 @@ async fn the_right_password_waits_until_the_window_passes() {
     house.person("ada").await;
     let (most, within) = GUESSES_AT_NAME[0];
     for _ in 0..most {
-        assert!(matches!(house.log_in("ada", KETTLE, tokens()).await, Err(Refusal::LogIn)));
+        assert!(matches!(
+            house.log_in("ada", KETTLE, tokens()).await,
+            Err(Refusal::LogIn)
+        ));
         house.advance(Span::secs(1));
     }
     let before = house.commits().await;
@@ -49,9 +64,18 @@ async fn the_right_password_waits_until_the_window_passes() {
     let Err(Refusal::AccountThrottled(wait)) = told else {
         panic!("not throttled");
     };
-    assert_eq!(wait.0.as_millis(), u128::from(within.ms()) - 10_000, "until the first one is old enough");
+    assert_eq!(
+        wait.0.as_millis(),
+        u128::from(within.ms()) - 10_000,
+        "until the first one is old enough"
+    );
     assert_eq!(house.commits().await, before, "beyond the limit nothing is written");
-    assert!(house.log_in("bob", STAPLE, tokens()).await.is_err_and(|told| matches!(told, Refusal::LogIn)));
+    assert!(
+        house
+            .log_in("bob", STAPLE, tokens())
+            .await
+            .is_err_and(|told| matches!(told, Refusal::LogIn))
+    );
     house.advance(Span::millis(wait.0.as_millis().try_into().unwrap()));
     assert!(house.log_in("ada", STAPLE, tokens()).await.is_ok());
 }
@@ -85,7 +109,10 @@ async fn two_hundred_guesses_at_once_are_counted_like_ten_in_a_row() {
                     ..source()
                 };
                 let guess = typed(&format!("guess number {n}"));
-                let told = house.keeper.log_in(house.project(), "ada", &guess, tokens(), source).await;
+                let told = house
+                    .keeper
+                    .log_in(house.project(), "ada", &guess, tokens(), source)
+                    .await;
                 matches!(told, Err(Refusal::LogIn))
             })
         })
@@ -113,5 +140,8 @@ async fn a_hundred_wrong_passwords_a_day_are_all_that_are_looked_at() {
     }
     assert_eq!(looked_at, GUESSES_AT_NAME[1].0);
     house.advance(Span::hours(24));
-    assert!(house.log_in("ada", STAPLE, tokens()).await.is_ok(), "nobody is locked out for good");
+    assert!(
+        house.log_in("ada", STAPLE, tokens()).await.is_ok(),
+        "nobody is locked out for good"
+    );
 }
