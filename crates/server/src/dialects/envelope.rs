@@ -4,10 +4,13 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::header::{ALLOW, RETRY_AFTER};
+use keyholt_api::code::Code;
+use keyholt_core::expose::Exposure;
 
 use super::Desk;
 use crate::http::Fail;
-use crate::http::envelope::{exposed, guarded, in_the_clear, mark, source};
+use crate::http::credential::Misplaced;
+use crate::http::envelope::{exposed, guarded, is_clear, mark, source};
 use crate::http::fail::carried;
 
 /// Wraps one request: gives it an id and a source, and turns a failure into what the product's clients understand.
@@ -15,7 +18,7 @@ pub async fn envelope(State(desk): State<Desk>, mut request: Request, next: Next
     let source = source(&desk.keeper, &desk.settings, &request);
     let id = source.request.clone();
     let misplaced = desk.dialect.in_url(request.uri());
-    let mut response = match misplaced.or_else(|| in_the_clear(&desk.settings, &request)) {
+    let mut response = match misplaced.or_else(|| in_the_clear(&desk, &request)) {
         Some(misplaced) => exposed(&desk.keeper, misplaced, &source).await.into_response(),
         None => {
             request.extensions_mut().insert(source);
@@ -36,6 +39,15 @@ pub(super) fn finished(desk: &Desk, mut response: Response, request_id: &str) ->
     desk.dialect.finish(response.headers_mut());
     mark(response.headers_mut(), request_id);
     response
+}
+
+/// In the clear everything is refused, not only what shows a credential in its headers: bodies of dialects hold them too.
+fn in_the_clear(desk: &Desk, request: &Request) -> Option<Misplaced> {
+    is_clear(&desk.settings, request).then(|| Misplaced {
+        code: Code::TlsRequired,
+        exposure: Exposure::PlainHttp,
+        secrets: desk.dialect.presented(request.headers()).into_iter().collect(),
+    })
 }
 
 /// A failure in the dialect's words.

@@ -28,7 +28,7 @@ mod envelope;
 mod listing;
 mod meerschaum;
 pub mod notes;
-mod reading;
+pub mod reading;
 
 use std::sync::Arc;
 
@@ -44,6 +44,7 @@ use http::{HeaderMap, Method, Uri};
 use keyholt_api::code::Code;
 use keyholt_core::actor::{Actor, Source};
 use keyholt_core::id::ProjectId;
+use zeroize::Zeroizing;
 
 pub use self::datalayer::Datalayer;
 pub use self::directus::Directus;
@@ -69,9 +70,14 @@ pub trait Dialect: Send + Sync {
     /// A failure in its words: status and body. The envelope adds `Retry-After` and `Allow` where they belong.
     fn say(&self, fail: &Fail) -> Response;
 
-    /// Who calls. As a rule that is whoever shows a Bearer credential in the project that the dialect is bound to.
+    /// The secret that the headers show. As a rule it is a Bearer credential as it stands.
+    fn presented(&self, headers: &HeaderMap) -> Answer<Zeroizing<String>> {
+        credential::presented(headers).map(|secret| Zeroizing::new(secret.to_owned()))
+    }
+
+    /// Who calls: as a rule whoever shows that secret in the project that the dialect is bound to.
     async fn recognise(&self, desk: &Desk, parts: &Parts, source: Source) -> Answer<Actor> {
-        desk.authenticate(credential::presented(&parts.headers)?, source)
+        desk.authenticate(&self.presented(&parts.headers)?, source)
     }
 
     /// A credential that the URL shows, which is refused, unless that is how the product does it.

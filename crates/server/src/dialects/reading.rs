@@ -5,7 +5,7 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
 use crate::http::Fail;
-use crate::http::body::{ordinary, ordinary_bytes};
+use crate::http::body::{import, import_bytes, ordinary, ordinary_bytes};
 use crate::http::fail::Answer;
 use crate::http::query::pairs;
 
@@ -21,6 +21,25 @@ impl<S: Send + Sync> FromRequest<S> for Body {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Fail> {
         ordinary_bytes(request).await.map(Self)
+    }
+}
+
+/// A body as large as an import's.
+#[derive(Debug)]
+pub struct BigBody(pub Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for BigBody {
+    type Rejection = Fail;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Fail> {
+        import_bytes(request).await.map(Self)
+    }
+}
+
+impl BigBody {
+    /// The body as one JSON object; members that are not known are passed over.
+    pub fn json<T: DeserializeOwned>(&self) -> Answer<T> {
+        import(&self.0)
     }
 }
 

@@ -103,6 +103,16 @@ pub(crate) async fn ordinary_bytes(request: Request) -> Result<Bytes, Fail> {
     read_up_to(request, ORDINARY.bytes).await
 }
 
+/// The bytes of an import, whatever type it says it has.
+pub(crate) async fn import_bytes(request: Request) -> Result<Bytes, Fail> {
+    read_up_to(request, IMPORT.bytes).await
+}
+
+/// Reads JSON of an import's size.
+pub(crate) fn import<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fail> {
+    read(bytes, &IMPORT)
+}
+
 /// Reads JSON of an ordinary size: its form first, then its members.
 pub(crate) fn ordinary<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fail> {
     read(bytes, &ORDINARY)

@@ -47,12 +47,16 @@ pub async fn envelope(State(door): State<Door>, mut request: Request, next: Next
 }
 
 /// A credential that came in the clear, where encryption is promised.
-pub(crate) fn in_the_clear(settings: &Settings, request: &Request) -> Option<Misplaced> {
-    let ConnectInfo(peer) = request.extensions().get::<ConnectInfo<SocketAddr>>()?;
-    settings
-        .misses_encryption(peer.ip(), request.headers())
+fn in_the_clear(settings: &Settings, request: &Request) -> Option<Misplaced> {
+    is_clear(settings, request)
         .then(|| credential::in_the_clear(request))
         .flatten()
+}
+
+/// Whether a request came over a connection that nobody encrypts, where encryption is promised.
+pub(crate) fn is_clear(settings: &Settings, request: &Request) -> bool {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    peer.is_some_and(|ConnectInfo(peer)| settings.misses_encryption(peer.ip(), request.headers()))
 }
 
 /// Marks keys whose secrets others can read by now; what the caller is told.

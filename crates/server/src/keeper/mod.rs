@@ -3,6 +3,7 @@
 //! Every door knocks here. A request is authenticated, permitted, decided by a verb of the core, committed by the store,
 //! applied to the keyring, and only then answered.
 
+mod adoption;
 mod bulk;
 mod exposure;
 mod follow;

@@ -135,6 +135,14 @@ impl Keeper {
             .map(|_| ())
     }
 
+    /// Whether an actor's key carries a scope of the relying product, for doors that are that product themselves.
+    pub fn carries(&self, actor: &Actor, scope: &'static str) -> Result<(), Refusal> {
+        match Wanted::parse(scope) {
+            Ok(wanted) if actor.effective.covers(wanted) => Ok(()),
+            _ => Err(Refusal::Lacks { scope }),
+        }
+    }
+
     /// Judges a presented credential for a verifier of `project`, and hands the answer to `with`.
     ///
     /// The caller has been admitted, or permitted with [`Keeper::may_verify`].

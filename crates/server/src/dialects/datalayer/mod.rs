@@ -34,8 +34,10 @@ mod wish;
 
 use async_trait::async_trait;
 use axum::response::Response;
+use http::HeaderMap;
 use http::request::Parts;
 use keyholt_core::actor::{Actor, ReadKeys, Source, WriteKeys};
+use zeroize::Zeroizing;
 
 use super::{Desk, Dialect, Route};
 use crate::http::fail::Answer;
@@ -77,6 +79,11 @@ impl Dialect for Datalayer {
 
     fn say(&self, fail: &Fail) -> Response {
         say::say(fail)
+    }
+
+    fn presented(&self, headers: &HeaderMap) -> Answer<Zeroizing<String>> {
+        let shown = header::presented(headers)?;
+        Ok(Zeroizing::new(credential::secret_in(shown).to_owned()))
     }
 
     async fn recognise(&self, desk: &Desk, parts: &Parts, source: Source) -> Answer<Actor> {

@@ -85,8 +85,10 @@ async fn what_is_done_leaves_its_event_and_what_changes_nothing_leaves_none() {
         for operation in operations(speaker) {
             let village = Village::open(speaker.dialect).await;
             let before = village.house.trail().await.len();
-            let doer = (speaker.doer)(&village).secret.clone();
-            let reply = ask(speaker, &village, &operation, &doer).await.ok();
+            // What is nobody's own takes an administrator.
+            let is_own = !matches!(operation.needs, Needs::Scope(scope) if scope.starts_with("keyholt:"));
+            let doer = if is_own { (speaker.doer)(&village) } else { &village.admins };
+            let reply = ask(speaker, &village, &operation, &doer.secret).await.ok();
             (speaker.canary)(&reply);
             let mut trail = village.house.trail().await;
             trail.truncate(trail.len() - before);

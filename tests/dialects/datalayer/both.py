@@ -1,0 +1,54 @@
+"""What is tried with every version of Datalayer's client."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+from lines import canary
+
+import datalayer_core
+
+VERSION = datalayer_core.__version__
+
+
+def told(response: dict) -> dict:
+    """The answer to a creation, with its value registered."""
+    if not response["success"]:
+        raise AssertionError(response["message"])
+    value = response["access_token"]
+    canary(value)
+    canary(value.rsplit(".", 1)[-1])
+    return response
+
+
+def command(*words: str, **environment: str) -> tuple[int, str]:
+    """Runs the command line; answers its status and what it printed."""
+    ran = subprocess.run(
+        ["datalayer", *words], capture_output=True, text=True, timeout=120, env=os.environ | environment
+    )
+    printed = ran.stdout + ran.stderr
+    for word in printed.split():
+        if word.count(".") == 2 and word.startswith("eyJ"):
+            canary(word)
+            canary(word.rsplit(".", 1)[-1])
+    return ran.returncode, printed
+
+
+def value_in(printed: str) -> str:
+    """The value of a key that the command line printed."""
+    return next(word for word in printed.split() if word.count(".") == 2 and word.startswith("eyJ"))
+
+
+def example(name: str) -> str:
+    """Runs an example program; answers what it printed."""
+    program = pathlib.Path(sys.argv[1]) / name
+    ran = subprocess.run([sys.executable, program], capture_output=True, text=True, timeout=120)
+    for line in ran.stdout.splitlines():
+        if line.startswith("Token value: ") or line.startswith("Key value: "):
+            value = line.partition(": ")[2]
+            canary(value)
+            canary(value.rsplit(".", 1)[-1])
+    if ran.returncode:
+        raise AssertionError(f"{name} ended with {ran.returncode}: {ran.stderr}")
+    return ran.stdout

@@ -1,0 +1,243 @@
+"""Every function of Meerschaum's client that has to do with tokens, its command line, and the example programs."""
+
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import urllib.error
+import urllib.parse
+import urllib.request
+import uuid
+from base64 import b64encode
+from datetime import datetime, timedelta, timezone
+
+from lines import Lines, canary, equal
+
+url = urllib.parse.urlsplit(os.environ["DIALECT_URL"])
+place = {"host": url.hostname, "port": url.port, "protocol": "http"}
+pair = f"{os.environ['ADA_KEY_ID']}:{os.environ['ADA_KEY']}"
+api_key = "mrsm-key:" + b64encode(pair.encode()).decode()
+canary(api_key)
+# Connectors that programs name without knowing where they lead.
+os.environ["MRSM_API_KEYHOLT"] = json.dumps(place | {"api_key": api_key})
+os.environ["MRSM_API_ADA"] = json.dumps(place | {"username": "ada", "password": os.environ["PASSWORD"]})
+
+import meerschaum as mrsm  # noqa: E402
+from meerschaum.core import Token, User  # noqa: E402
+
+line = Lines(f"meerschaum {mrsm.__version__}")
+connector = mrsm.get_connector("api:keyholt")
+ada = User("ada", instance=connector)
+made: dict[str, Token] = {}
+
+
+def register(label: str, **kw) -> Token:
+    token = Token(label=label, user=ada, instance=connector, **kw)
+    equal(token.register(), (True, f"Registered token '{label}'."))
+    for secret in (token.secret, token.get_api_key()):
+        canary(secret)
+    return token
+
+
+def ask(method: str, path: str, authorization: str | None, body: bytes | None = None):
+    """A request as curl would send it."""
+    request = urllib.request.Request(url.geturl() + path, method=method, data=body)
+    if authorization:
+        request.add_header("Authorization", authorization)
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
+@line("APIConnector.get_mrsm_version")
+def _():
+    equal(connector.get_mrsm_version(), "4.1.7")
+
+
+@line("APIConnector.get_chaining_status")
+def _():
+    equal(connector.get_chaining_status(), False)
+
+
+@line("APIConnector.test_connection")
+def _():
+    equal(connector.test_connection(), True)
+
+
+@line("APIConnector.login with an API key")
+def _():
+    equal(connector.login(), (True, "API key is valid."))
+
+
+@line("APIConnector.get_user_id")
+def _():
+    equal(connector.get_user_id(ada), uuid.UUID(os.environ["ADA_ID"]))
+
+
+@line("APIConnector.get_users")
+def _():
+    equal(connector.get_users(), ["ada"])
+
+
+@line("Token.register without a user asks nothing of the server")
+def _():
+    equal(Token(label="nobody", instance=connector).register(), (False, "Cannot register a token without a user."))
+
+
+@line("Token.register with label, expiration and scopes")
+def _():
+    end = datetime.now(timezone.utc) + timedelta(days=30)
+    token = made["sensor"] = register("sensor", expiration=end, scopes=["pipes:read", "pipes:write", "users:read"])
+    equal(token.get_api_key(), "mrsm-key:" + b64encode(f"{token.id}:{token.secret}".encode()).decode())
+    equal(abs(token.expiration - end) < timedelta(seconds=1), True)
+
+
+@line("Token.register with the client's defaults")
+def _():
+    token = made["defaults"] = register("defaults")
+    equal(len(token.scopes), 23)
+    equal(token.to_model(refresh=True).expiration, token.expiration)
+
+
+@line("Token.register without an end")
+def _():
+    token = made["endless"] = register("endless", expiration=None, scopes=["*"])
+    equal(token.to_model(refresh=True).expiration, None)
+
+
+@line("APIConnector.get_tokens")
+def _():
+    tokens = connector.get_tokens()
+    equal([token.label for token in tokens], ["endless", "defaults", "sensor", "laptop"])
+    equal([type(token) for token in tokens], [Token] * 4)
+    equal({token._user_id for token in tokens}, {os.environ["ADA_ID"]})
+
+
+@line("APIConnector.get_tokens with one label and with two")
+def _():
+    equal([token.label for token in connector.get_tokens(labels=["sensor"])], ["sensor"])
+    equal([token.label for token in connector.get_tokens(labels=["sensor", "endless"])], ["endless", "sensor"])
+
+
+@line("Token.exists and APIConnector.token_exists")
+def _():
+    equal(made["sensor"].exists(), True)
+    equal(connector.token_exists(made["sensor"].id), True)
+    equal(Token(id=uuid.uuid4(), instance=connector).exists(), False)
+
+
+@line("APIConnector.get_token_model and Token.to_model")
+def _():
+    model = connector.get_token_model(made["sensor"].id)
+    equal(model, made["sensor"].to_model(refresh=True))
+    equal((model.label, model.is_valid, model.user_id), ("sensor", True, uuid.UUID(os.environ["ADA_ID"])))
+    equal(sorted(model.scopes), ["pipes:read", "pipes:write", "users:read"])
+    equal(connector.get_token_model(uuid.uuid4()), None)
+
+
+@line("Token.get_scopes, and what the client makes of get_token_scopes")
+def _():
+    equal(made["sensor"].get_scopes(), ["pipes:read", "pipes:write", "users:read"])
+    # The client looks for scopes in a list of scopes: it finds none on any server.
+    equal(connector.get_token_scopes(made["sensor"].id), [])
+
+
+@line("Token.edit of label, expiration and scopes")
+def _():
+    token = made["sensor"]
+    token.label, token.scopes = "thermometer", ["pipes:read", "users:read"]
+    token.expiration = datetime.now(timezone.utc) + timedelta(days=60)
+    equal(token.edit(), (True, "Success"))
+    model = token.to_model(refresh=True)
+    equal((model.label, model.scopes), ("thermometer", ["pipes:read", "users:read"]))
+    equal(abs(model.expiration - token.expiration) < timedelta(seconds=1), True)
+
+
+@line("Token.edit of a token that does not exist")
+def _():
+    missing = Token(label="x", id=uuid.UUID(os.environ["BOB_KEY_ID"]), instance=connector)
+    equal(missing.edit(), (False, f"Token {missing.id} does not exist."))
+
+
+@line("an API key in every form of Authorization header")
+def _():
+    token = made["sensor"]
+    bare = b64encode(f"{token.id}:{token.secret}".encode()).decode()
+    canary(bare)
+    for form in (
+        f"Bearer {token.get_api_key()}",
+        token.get_api_key(),
+        f"Basic {token.get_api_key()}",
+        f"Bearer {bare}",
+        f"Basic {bare}",
+    ):
+        equal(ask("GET", "/users/ada/id", form), (200, os.environ["ADA_ID"]))
+        equal(ask("POST", "/tokens/validate", form), (200, [True, "Success"]))
+
+
+@line("what a token may not do")
+def _():
+    status, told = ask("POST", "/tokens/register", made["sensor"].get_api_key(), b"{}")
+    equal((status, told), (403, {"detail": "Missing required scope: 'keyholt:keys:write'"}))
+    equal(ask("GET", "/tokens", None)[0], 401)
+    equal(ask("POST", "/tokens/validate", "Bearer mrsm-key:nonsense"), (401, {"detail": "Invalid or revoked token."}))
+
+
+@line("a connector with a token's own API key")
+def _():
+    other = mrsm.get_connector("api", "sensor", **place, api_key=made["sensor"].get_api_key())
+    equal(other.login()[0], True)
+    equal(other.get_user_id(ada), uuid.UUID(os.environ["ADA_ID"]))
+
+
+@line("Token.get_expiration_status")
+def _():
+    equal(made["sensor"].get_expiration_status(), False)
+    made["defaults"].expiration = datetime.now(timezone.utc) - timedelta(days=1)
+    equal(made["defaults"].get_expiration_status(), True)
+    equal(made["defaults"].to_model(refresh=True).is_valid, False)
+
+
+@line("Token.invalidate")
+def _():
+    token = made["sensor"]
+    equal(token.invalidate(), (True, "Success"))
+    equal(ask("POST", "/tokens/validate", f"Bearer {token.get_api_key()}")[0], 401)
+    equal(token.to_model(refresh=True).is_valid, False)
+    token.is_valid = True
+    equal(token.edit(), (False, "The token is invalidated; that is final. Register a new one."))
+
+
+@line("Token.delete")
+def _():
+    for token in made.values():
+        equal(token.delete(), (True, "Success"))
+        equal(token.exists(), False)
+    token = made["sensor"]
+    equal(token.delete(), (False, f"Token {token.id} does not exist."))
+    equal([token.label for token in connector.get_tokens()], ["laptop"])
+
+
+def example(name: str) -> str:
+    """Runs an example program; answers what it printed."""
+    program = pathlib.Path(sys.argv[1]) / name
+    command = [sys.executable, program] if program.suffix == ".py" else ["bash", program]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=120, env=os.environ | {"SERVER": url.geturl()})
+    if ran.returncode:
+        raise AssertionError(f"{name} ended with {ran.returncode}: {ran.stdout}{ran.stderr}")
+    return ran.stdout
+
+
+@line("examples/meerschaum/tokens.py")
+def _():
+    told = example("tokens.py")
+    for found in re.findall(r"^(?:Client Secret|API Key): (\S+)$", told, re.MULTILINE):
+        canary(found)
+    equal(told.splitlines()[-1], "Deleted.")
+
+
+line.end()

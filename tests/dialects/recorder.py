@@ -1,0 +1,146 @@
+"""A proxy between a client and Keyholt that writes down what they say, with everything that differs from run to run named."""
+
+import collections
+import http.client
+import http.server
+import json
+import pathlib
+import re
+import threading
+
+BODY_BYTES_MAX = 1 << 20
+# Headers that tell something about the dialect; the others are of the client's library or of every answer.
+TOLD = {"authorization", "content-type", "retry-after", "www-authenticate", "x-external-token", "x-stack-known-error"}
+
+UUID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b")
+TIME = re.compile(r"\b20\d\d-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)?")
+SECRET = re.compile(r"\b[a-z][a-z0-9]{0,15}(?:_[a-z0-9]{1,16}){0,2}_[0-9A-Za-z]{38}\b")
+SHAPED_LIKE_JWT = re.compile(r"\beyJ[\w-]+\.eyJ[\w-]+\.[\w-]+")
+PACKED = re.compile(r"mrsm-key:[A-Za-z0-9+/=]+|(?<=Basic )[A-Za-z0-9+/=]+|(?<=Bearer )[A-Za-z0-9+/]{60,}={0,2}")
+EPOCH = re.compile(r"\b(?:1[89]|2\d)\d{8}(?:\d{3})?\b")
+
+
+class Names:
+    """Gives whatever differs between runs a name that does not."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, str] = {}
+        self.counts: collections.Counter[str] = collections.Counter()
+
+    def name(self, kind: str, text: str) -> str:
+        if text not in self.known:
+            self.counts[kind] += 1
+            self.known[text] = f"<{kind} {self.counts[kind]}>"
+        return self.known[text]
+
+    def clean(self, text: str) -> str:
+        for kind, pattern in (("packed", PACKED), ("token", SHAPED_LIKE_JWT), ("secret", SECRET), ("id", UUID)):
+            text = pattern.sub(lambda found, kind=kind: self.name(kind, found.group()), text)
+        text = TIME.sub("<time>", text)
+        return EPOCH.sub("<instant>", text)
+
+
+class Recorder:
+    """Listens in front of one address; each scene becomes a file."""
+
+    def __init__(self, upstream: str) -> None:
+        self.upstream = upstream
+        self.names = Names()
+        self.scenes: dict[str, list[str]] = {}
+        self.scene = "before the first scene"
+        self.lock = threading.Lock()
+        recorder = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def answer(self) -> None:
+                recorder.pass_on(self)
+
+            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_SEARCH = do_OPTIONS = answer
+
+            def log_message(self, *_) -> None:
+                pass
+
+        class Control(Handler):
+            def answer(self) -> None:
+                length = int(self.headers.get("content-length", "0"))
+                with recorder.lock:
+                    recorder.scene = json.loads(self.rfile.read(min(length, BODY_BYTES_MAX)))["name"]
+                self.send_response(204)
+                self.end_headers()
+
+            do_POST = answer
+
+        self.door = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.control = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Control)
+        for server in (self.door, self.control):
+            server.daemon_threads = True
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+
+    @staticmethod
+    def url(server: http.server.ThreadingHTTPServer) -> str:
+        return f"http://127.0.0.1:{server.server_address[1]}"
+
+    def pass_on(self, request: http.server.BaseHTTPRequestHandler) -> None:
+        host, prefix = self.upstream.removeprefix("http://").partition("/")[::2]
+        length = int(request.headers.get("content-length") or 0)
+        body = request.rfile.read(min(length, BODY_BYTES_MAX))
+        headers = {name: value for name, value in request.headers.items() if name.lower() not in ("host", "connection")}
+        headers["Accept-Encoding"] = "identity"
+        path = (f"/{prefix}" if prefix else "") + request.path
+        connection = http.client.HTTPConnection(host, timeout=60)
+        connection.request(request.command, path, body or None, headers)
+        answer = connection.getresponse()
+        answered = answer.read(BODY_BYTES_MAX)
+        with self.lock:
+            self.scenes.setdefault(self.scene, []).append(self.exchange(request, body, answer, answered))
+        request.send_response(answer.status, answer.reason)
+        for name, value in answer.getheaders():
+            if name.lower() not in ("transfer-encoding", "content-length", "connection"):
+                request.send_header(name, value)
+        request.send_header("Content-Length", str(len(answered)))
+        request.end_headers()
+        request.wfile.write(answered)
+        connection.close()
+
+    def exchange(self, request, body: bytes, answer, answered: bytes) -> str:
+        lines = [f"> {request.command} {request.path}"]
+        lines += [f"> {name}: {value}" for name, value in sorted(request.headers.items()) if name.lower() in TOLD]
+        lines += ["> " + line for line in readable(body)]
+        lines += [f"< {answer.status} {answer.reason}"]
+        lines += [f"< {name}: {value}" for name, value in sorted(answer.getheaders()) if name.lower() in TOLD]
+        lines += ["< " + line for line in readable(answered)]
+        return self.names.clean("\n".join(lines))
+
+    def written(self) -> dict[str, str]:
+        """Each scene's file with its text."""
+        files = {}
+        for number, (scene, exchanges) in enumerate(self.scenes.items(), 1):
+            slug = re.sub(r"[^a-z0-9]+", "-", scene.lower()).strip("-")
+            files[f"{number:02}-{slug}.txt"] = f"# {scene}\n\n" + "\n\n".join(exchanges) + "\n"
+        return files
+
+    def compare(self, folder: pathlib.Path, write: bool) -> list[str]:
+        """Names of recordings that are not what was said this time; written anew if asked to."""
+        files = self.written()
+        there = {path.name: path.read_text() for path in folder.glob("*.txt")} if folder.is_dir() else {}
+        stale = [name for name in sorted(files.keys() | there.keys()) if files.get(name) != there.get(name)]
+        if write:
+            folder.mkdir(parents=True, exist_ok=True)
+            for name in there.keys() - files.keys():
+                (folder / name).unlink()
+            for name, text in files.items():
+                (folder / name).write_text(text)
+        return stale
+
+
+def readable(body: bytes) -> list[str]:
+    """A body as lines; JSON is indented."""
+    if not body:
+        return []
+    text = body.decode(errors="replace")
+    try:
+        return json.dumps(json.loads(text), indent=2, ensure_ascii=False).splitlines()
+    except ValueError:
+        return text.splitlines()
