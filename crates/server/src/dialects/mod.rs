@@ -181,9 +181,18 @@ impl Desk {
     /// SECURITY: a key of another project is told what a wrong secret is told, an operator's too: a dialect speaks of one
     /// project only, and of what its own people may do there.
     pub fn authenticate(&self, secret: &str, source: Source) -> Answer<Actor> {
-        let project = self.project()?;
         let actor = self.keeper.authenticate(secret, source)?;
-        if actor.home == project {
+        self.of_here(actor)
+    }
+
+    /// Who shows this session in a cookie, provided that it is a session of this project.
+    pub fn authenticate_session(&self, cookie: &str, source: Source) -> Answer<Actor> {
+        let actor = self.keeper.authenticate_cookie(cookie, source)?;
+        self.of_here(actor)
+    }
+
+    fn of_here(&self, actor: Actor) -> Answer<Actor> {
+        if actor.home == self.project()? {
             Ok(actor)
         } else {
             Err(Fail::new(Code::InvalidCredential))

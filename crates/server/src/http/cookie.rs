@@ -12,17 +12,23 @@ use super::fail::Fail;
 pub const NAME: &str = "__Host-keyholt_session";
 /// What every cookie of ours says of itself.
 const ATTRIBUTES: &str = "Path=/; Secure; HttpOnly; SameSite=Strict";
-const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+/// In which browsers say from where a page asks.
+pub const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// The session that a cookie shows, if there is one.
 pub fn shown(headers: &HeaderMap) -> Result<Option<&str>, Fail> {
+    named(headers, NAME)
+}
+
+/// What a cookie of this name shows, if there is one.
+pub fn named<'a>(headers: &'a HeaderMap, wanted: &str) -> Result<Option<&'a str>, Fail> {
     let mut values = headers
         .get_all(COOKIE)
         .iter()
         .filter_map(|line| line.to_str().ok())
         .flat_map(|line| line.split(';'))
         .filter_map(|pair| pair.trim().split_once('='))
-        .filter(|(name, _)| *name == NAME)
+        .filter(|(name, _)| *name == wanted)
         .map(|(_, value)| value);
     let first = values.next();
     match values.next() {
@@ -80,13 +86,23 @@ pub fn origin_of(url: &str) -> Option<String> {
 
 /// Sets the cookie until the session ends.
 pub fn set(headers: &mut HeaderMap, secret: &str, expiry: Expiry, now: Moment) {
+    set_named(headers, NAME, secret, expiry, now);
+}
+
+/// Sets a cookie of this name until the session ends.
+pub fn set_named(headers: &mut HeaderMap, name: &str, secret: &str, expiry: Expiry, now: Moment) {
     let seconds = expiry.at().map_or(0, |at| at.since(now).ms() / 1000);
-    put(headers, &format!("{NAME}={secret}; {ATTRIBUTES}; Max-Age={seconds}"));
+    put(headers, &format!("{name}={secret}; {ATTRIBUTES}; Max-Age={seconds}"));
 }
 
 /// Takes the cookie away.
 pub fn clear(headers: &mut HeaderMap) {
-    put(headers, &format!("{NAME}=; {ATTRIBUTES}; Max-Age=0"));
+    clear_named(headers, NAME);
+}
+
+/// Takes a cookie of this name away.
+pub fn clear_named(headers: &mut HeaderMap, name: &str) {
+    put(headers, &format!("{name}=; {ATTRIBUTES}; Max-Age=0"));
 }
 
 fn put(headers: &mut HeaderMap, cookie: &str) {

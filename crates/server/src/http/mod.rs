@@ -12,7 +12,7 @@
 pub(crate) mod body;
 mod client_address;
 mod condition;
-mod cookie;
+pub(crate) mod cookie;
 pub(crate) mod credential;
 mod cursor;
 mod docs;

@@ -90,6 +90,15 @@ impl Keeper {
         }
     }
 
+    /// The project of the session that a refresh token or a cookie shows, for doors that are open to one project alone.
+    pub async fn home_of_session(&self, secret: &str) -> Result<Option<ProjectId>, Refusal> {
+        let found = match RefreshToken::parse(secret) {
+            Ok(shown) => self.family(&shown).await?,
+            Err(_) => self.by_cookie(secret),
+        };
+        Ok(found.map(|(project, _)| project))
+    }
+
     /// Prolongs the session that a cookie shows.
     pub async fn prolong_session(&self, cookie: &str, source: Source) -> Result<Key, Refusal> {
         let actor = self.authenticate_cookie(cookie, source).map_err(unrecognised)?;

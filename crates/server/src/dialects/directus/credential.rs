@@ -1,10 +1,11 @@
 //! Which credential a request shows: `access_token` in the query, the `Authorization` header, or the session cookie.
 
-use http::header::{AUTHORIZATION, COOKIE};
+use http::header::AUTHORIZATION;
 use http::request::Parts;
 use keyholt_api::code::Code;
 
 use crate::http::Fail;
+use crate::http::cookie::named;
 use crate::http::fail::Answer;
 use crate::http::query::pairs;
 
@@ -36,29 +37,14 @@ pub fn shown(parts: &Parts) -> Answer<Shown> {
         .filter_map(|value| bearer(value.to_str().ok()?))
         .collect();
     match (in_query.as_slice(), in_header.as_slice()) {
-        ([], []) => match cookie(parts, SESSION_COOKIE) {
-            Some(session) => Ok(Shown::Cookie(session)),
+        ([], []) => match named(&parts.headers, SESSION_COOKIE)? {
+            Some(session) => Ok(Shown::Cookie(session.to_owned())),
             None => Err(Fail::new(Code::CredentialRequired)),
         },
         ([token], []) => Ok(Shown::Token(token.clone())),
         ([], [token]) => Ok(Shown::Token((*token).to_owned())),
         _ => Err(Fail::new(Code::MultipleCredentials)),
     }
-}
-
-/// The value of a cookie; one that is there twice is not guessed at.
-pub fn cookie(parts: &Parts, name: &str) -> Option<String> {
-    let pairs = parts
-        .headers
-        .get_all(COOKIE)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(';'));
-    let mut values = pairs.filter_map(|pair| {
-        let (known, value) = pair.trim().split_once('=')?;
-        (known == name && !value.is_empty()).then(|| value.to_owned())
-    });
-    values.next().filter(|_| values.next().is_none())
 }
 
 /// Two parts with one space between them; anything else is no credential.
@@ -106,7 +92,7 @@ mod tests {
             (
                 "/",
                 &[("cookie", "directus_session_token=s; directus_session_token=t")],
-                Err("credential_required"),
+                Err("multiple_credentials"),
             ),
             (
                 "/",

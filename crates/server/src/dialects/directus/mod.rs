@@ -4,11 +4,12 @@
 //! |---|---|---|
 //! | `GET /users`, `SEARCH /users` | `owners`, `keys` for `token` | the users that the question finds |
 //! | `POST /users` | `enrol_owner`, `issue_key` for `token` | the new users |
-//! | `PATCH /users`, `/users/{id}`, `/users/me` | `change_owner`, `issue_key`, `rotate_key`, `revoke_key`, `suspend_owner`, … | the users as they are now |
+//! | `PATCH /users`, `/users/{id}`, `/users/me` | `change_owner`, `issue_key`, `rotate_key`, `revoke_key`, `suspend_owner`, `set_password`, … | the users as they are now |
 //! | `DELETE /users`, `/users/{id}` | `remove_owner` | nothing |
 //! | `GET /users/{id}`, `/users/me` | `owner`, `keys` for `token` | the user |
 //! | `GET /roles`, `/roles/{id}` | `roles`, `role` | roles |
 //! | `GET /activity`, `/activity/{id}` | `events` | what happened |
+//! | `POST /auth/login`, `/auth/refresh`, `/auth/logout` | `log_in`, `prolong_session`, `log_out` | the session ([`auth`]) |
 //! | `GET /utils/random/string` | `mint` | random characters |
 //! | `GET /server/…`, `/auth` | `ready` | that somebody is there |
 //!
@@ -17,6 +18,7 @@
 
 mod activity;
 mod answer;
+mod auth;
 mod body;
 mod credential;
 mod fields;
@@ -65,6 +67,7 @@ impl Dialect for Directus {
 
     fn routes(&self) -> Vec<Route> {
         let mut routes = around();
+        routes.extend(of_sessions());
         routes.extend(of_users());
         routes
     }
@@ -76,7 +79,10 @@ impl Dialect for Directus {
     async fn recognise(&self, desk: &Desk, parts: &Parts, source: Source) -> Answer<Actor> {
         match credential::shown(parts)? {
             Shown::Token(token) => desk.authenticate(&token, source),
-            Shown::Cookie(session) => desk.authenticate(&session, source),
+            Shown::Cookie(_) => {
+                let session = auth::in_cookies(parts, desk, credential::SESSION_COOKIE)?;
+                desk.authenticate_session(&session.unwrap_or_default(), source)
+            }
         }
     }
 
@@ -120,6 +126,32 @@ fn around() -> Vec<Route> {
             READ_AUDIT,
             None,
             activity::read,
+        ),
+    ]
+}
+
+fn of_sessions() -> Vec<Route> {
+    vec![
+        Route::new(
+            "login",
+            ("POST", "/auth/login"),
+            Needs::Password,
+            Some("session.start"),
+            auth::log_in,
+        ),
+        Route::new(
+            "refresh",
+            ("POST", "/auth/refresh"),
+            Needs::Session,
+            Some("session.refresh"),
+            auth::refresh,
+        ),
+        Route::new(
+            "logout",
+            ("POST", "/auth/logout"),
+            Needs::Session,
+            Some("session.end"),
+            auth::log_out,
         ),
     ]
 }

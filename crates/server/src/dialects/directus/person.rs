@@ -74,7 +74,7 @@ pub const KNOWN: Known = Known {
         "timezone",
     ],
     relations: &[("role", &["id", "name", "description"])],
-    concealed: &["token", "password", "tfa_secret"],
+    concealed: &["token"],
 };
 
 /// What Directus calls a user whose keys do not work.

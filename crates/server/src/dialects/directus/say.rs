@@ -59,8 +59,9 @@ fn whole(fail: &Fail) -> Told {
         | Code::BeyondOwnRights
         | Code::NotFound
         | Code::LastOperator
+        | Code::CrossSite
         | Code::SystemProject => told(403, "FORBIDDEN", "You don't have permission to access this.", reason),
-        Code::InvalidCredential | Code::SetupTokenInvalid => {
+        Code::InvalidCredential | Code::SetupTokenInvalid | Code::LogInRefused | Code::SessionOver => {
             told(401, "INVALID_CREDENTIALS", "Invalid user credentials.", plain())
         }
         Code::AddressNotAllowed => told(401, "INVALID_IP", "Invalid IP address.", plain()),
@@ -81,6 +82,11 @@ fn whole(fail: &Fail) -> Told {
         Code::UnsupportedMediaType => told(415, "UNSUPPORTED_MEDIA_TYPE", detail, plain()),
         Code::TooManyRequests => told(429, "REQUESTS_EXCEEDED", "Too many requests, retry later.", plain()),
         Code::Internal | Code::Tampered => told(500, "INTERNAL_SERVER_ERROR", "An unexpected error occurred.", plain()),
+        Code::PasswordTooShort | Code::PasswordGuessable => {
+            let more = json!({ "field": "password", "path": ["password"], "type": "custom", "reason": detail });
+            let message = format!("Validation failed for field \"password\". {detail}.");
+            told(400, "FAILED_VALIDATION", message, more)
+        }
         code if code.entry().status >= 500 => told(
             503,
             "SERVICE_UNAVAILABLE",

@@ -265,6 +265,7 @@ pub(super) async fn change(desk: &Desk, caller: &Caller, id: UserId, wish: Wish)
         };
         desk.keeper.change_owner(actor, *project, owner, None, &apply).await?;
     }
+    set_password(desk, caller, id, &wish).await?;
     match &wish.token {
         Patch::Keep => {}
         Patch::Clear => token::clear(desk, actor, *project, id).await?,
@@ -287,7 +288,7 @@ pub(super) async fn change(desk: &Desk, caller: &Caller, id: UserId, wish: Wish)
     known(desk, actor, *project, id)
 }
 
-/// Enrols a user. One whose token is refused is not left behind half made.
+/// Enrols a user. One whose token or password is refused is not left behind half made.
 async fn enrol(desk: &Desk, caller: &Caller, wish: Wish) -> Answer<User> {
     let Caller { actor, project } = caller;
     let (id, created_at) = desk.keeper.mint_user();
@@ -315,6 +316,7 @@ async fn enrol(desk: &Desk, caller: &Caller, wish: Wish) -> Answer<User> {
     wish.record.apply(&desk.keeper, &mut user)?;
     desk.keeper.enrol_owner(actor, Record::User(user.clone())).await?;
     let rest = async {
+        set_password(desk, caller, id, &wish).await?;
         match &wish.token {
             Patch::Set(token) => token::give(desk, actor, *project, id, token).await,
             Patch::Keep | Patch::Clear => Ok(()),
@@ -327,6 +329,21 @@ async fn enrol(desk: &Desk, caller: &Caller, wish: Wish) -> Answer<User> {
         return Err(fail);
     }
     Ok(user)
+}
+
+/// Gives a user a password. Taking it away is not known here: somebody without one is suspended, or has a token only.
+async fn set_password(desk: &Desk, caller: &Caller, id: UserId, wish: &Wish) -> Answer<()> {
+    match &wish.password {
+        Patch::Keep => Ok(()),
+        Patch::Clear => Err(super::body::payload(
+            "password",
+            "cannot be taken away; suspend the user",
+        )),
+        Patch::Set(password) => Ok(desk
+            .keeper
+            .set_password(&caller.actor, caller.project, id, password)
+            .await?),
+    }
 }
 
 async fn remove(desk: &Desk, caller: &Caller, id: UserId) -> Answer<()> {

@@ -4,10 +4,11 @@ use keyholt_api::fault::{FaultCode, Faults, Reason};
 use keyholt_api::patch::Patch;
 use keyholt_core::id::{ProjectId, RoleId};
 use keyholt_core::owner::User;
+use keyholt_core::password::Typed;
 use keyholt_core::text::{Email, ExternalId, Name};
 use serde_json::{Map, Value};
 
-use super::person::{Names, Notes, PROFILE, Status, roles};
+use super::person::{MASK, Names, Notes, PROFILE, Status, roles};
 use super::token::Token;
 use crate::keeper::{Keeper, Refusal};
 
@@ -20,6 +21,8 @@ pub struct Wish {
     pub status: Option<Status>,
     /// The token.
     pub token: Patch<Token>,
+    /// The password.
+    pub password: Patch<Typed>,
 }
 
 /// The part of a wish that is in the user's record.
@@ -87,6 +90,12 @@ impl Wish {
                     Patch::Clear | Patch::Set(None) => Patch::Clear,
                     Patch::Set(Some(token)) => Patch::Set(token),
                 }
+            }
+            "password" => {
+                self.password = text(faults, member, value, |text| match text {
+                    MASK => Err(Reason(FaultCode::Form, "is the mask that stands for a password".into())),
+                    text => Typed::read(text).map_err(|_| Reason(FaultCode::Form, "is not a password".into())),
+                });
             }
             member if PROFILE.contains(&member) => {
                 record.profile.insert(member.to_owned(), value);

@@ -4,10 +4,13 @@ use axum::body::Body;
 use http::Request;
 use keyholt_core::commit::Record;
 use keyholt_core::owner::{MemberRight, Owner, User};
+use keyholt_core::text::Email;
+use keyholt_core::time::Span;
 use keyholt_server::dialects::Dialect;
 use keyholt_server::http::Operation;
 
 use crate::house::{Held, House, Wishes, charter, wish};
+use crate::people::{STAPLE, in_cookie};
 use crate::wire::{Reply, Wire};
 
 /// How the stories speak a dialect.
@@ -53,6 +56,8 @@ pub struct Village {
     pub admins: Held,
     /// Somebody without a key, who may be removed.
     pub cora: User,
+    /// Cora's session, once she has logged in.
+    pub cookie: std::sync::Mutex<String>,
     /// An administrator's key of another project.
     pub stranger: Held,
 }
@@ -80,7 +85,13 @@ impl Village {
             idle: house.issue(wish(Owner::User(ada.id), "idle")).await,
             bobs: house.issue(wish(Owner::User(bob.id), "laptop").everything()).await,
             admins: house.issue(wish(Owner::User(root.id), "console").everything()).await,
-            cora: house.user("cora").await,
+            cora: {
+                let mut cora = house.new_user(house.project(), "cora", &["member"]);
+                cora.email = Email::new("cora@example.org").ok();
+                house.enrol(Record::User(cora.clone())).await;
+                cora
+            },
+            cookie: std::sync::Mutex::default(),
             stranger: house
                 .issue_in(globex.id, wish(Owner::User(hank.id), "hank").everything())
                 .await,
@@ -88,5 +99,13 @@ impl Village {
             wire,
             ada,
         }
+    }
+
+    /// Gives Cora a password, lets her log in, and a minute pass.
+    pub async fn let_cora_in(&self) {
+        self.house.give_password(&self.cora, STAPLE).await;
+        let session = self.house.log_in("cora", STAPLE, in_cookie()).await.unwrap();
+        self.house.advance(Span::secs(60));
+        *self.cookie.lock().unwrap() = session.secret;
     }
 }
