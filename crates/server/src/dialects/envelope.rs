@@ -15,12 +15,17 @@ pub async fn envelope(State(desk): State<Desk>, mut request: Request, next: Next
     let source = source(&desk.keeper, &desk.settings, &request);
     let id = source.request.clone();
     let misplaced = desk.dialect.in_url(request.uri());
-    let mut response = match misplaced.or_else(|| in_the_clear(&desk.settings, &request)) {
+    let mut response = match misplaced
+        .or_else(|| in_the_clear(&desk.settings, &request, |request| desk.dialect.in_the_clear(request)))
+    {
         Some(misplaced) => exposed(&desk.keeper, misplaced, &source).await.into_response(),
-        None => {
-            request.extensions_mut().insert(source);
-            guarded(next.run(request), &id).await
-        }
+        None => match desk.dialect.preflight(request.method()) {
+            Some(response) => response,
+            None => {
+                request.extensions_mut().insert(source);
+                guarded(next.run(request), &id).await
+            }
+        },
     };
     if let Some((fail, allow)) = carried(&mut response) {
         response = said(&desk, &fail);

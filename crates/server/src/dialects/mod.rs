@@ -29,6 +29,7 @@ mod listing;
 mod meerschaum;
 pub mod notes;
 mod reading;
+mod stackauth;
 
 use std::sync::Arc;
 
@@ -48,6 +49,7 @@ use keyholt_core::id::ProjectId;
 pub use self::datalayer::Datalayer;
 pub use self::directus::Directus;
 pub use self::meerschaum::Meerschaum;
+pub use self::stackauth::StackAuth;
 use crate::config;
 use crate::http::credential::{self, Misplaced};
 use crate::http::fail::Answer;
@@ -55,7 +57,7 @@ use crate::http::{Fail, Needs, Operation, Settings};
 use crate::keeper::Keeper;
 
 /// Every dialect there is.
-pub static DIALECTS: [&dyn Dialect; 3] = [&Meerschaum, &Datalayer, &Directus];
+pub static DIALECTS: [&dyn Dialect; 4] = [&Meerschaum, &Datalayer, &Directus, &StackAuth];
 
 /// A tongue that is not ours.
 #[async_trait]
@@ -77,6 +79,16 @@ pub trait Dialect: Send + Sync {
     /// A credential that the URL shows, which is refused, unless that is how the product does it.
     fn in_url(&self, uri: &Uri) -> Option<Misplaced> {
         credential::in_url(uri)
+    }
+
+    /// The credentials that a request shows over a connection which nobody encrypts.
+    fn in_the_clear(&self, request: &Request) -> Option<Misplaced> {
+        credential::in_the_clear(request)
+    }
+
+    /// The answer to a browser that asks what a page may send, where the product is used from pages; as a rule none.
+    fn preflight(&self, _method: &Method) -> Option<Response> {
+        None
     }
 
     /// Makes an answer what this product's clients need it to be; as a rule nothing.

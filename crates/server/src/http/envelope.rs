@@ -28,7 +28,8 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub async fn envelope(State(door): State<Door>, mut request: Request, next: Next) -> Response {
     let source = source(&door.keeper, &door.settings, &request);
     let id = source.request.clone();
-    let misplaced = credential::in_url(request.uri()).or_else(|| in_the_clear(&door.settings, &request));
+    let misplaced =
+        credential::in_url(request.uri()).or_else(|| in_the_clear(&door.settings, &request, credential::in_the_clear));
     let mut response = match misplaced {
         Some(misplaced) => exposed(&door.keeper, misplaced, &source).await.into_response(),
         None => {
@@ -46,12 +47,16 @@ pub async fn envelope(State(door): State<Door>, mut request: Request, next: Next
     response
 }
 
-/// A credential that came in the clear, where encryption is promised.
-pub(crate) fn in_the_clear(settings: &Settings, request: &Request) -> Option<Misplaced> {
+/// A credential that came in the clear, where encryption is promised; `shown` tells what is a credential at this door.
+pub(crate) fn in_the_clear(
+    settings: &Settings,
+    request: &Request,
+    shown: impl FnOnce(&Request) -> Option<Misplaced>,
+) -> Option<Misplaced> {
     let ConnectInfo(peer) = request.extensions().get::<ConnectInfo<SocketAddr>>()?;
     settings
         .misses_encryption(peer.ip(), request.headers())
-        .then(|| credential::in_the_clear(request))
+        .then(|| shown(request))
         .flatten()
 }
 

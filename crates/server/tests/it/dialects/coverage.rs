@@ -6,11 +6,11 @@ use keyholt_server::dialects::DIALECTS;
 use keyholt_server::http::{Needs, Operation};
 
 use super::village::{Complaint, Speaker, Village};
-use super::{datalayer, directus, meerschaum};
+use super::{datalayer, directus, meerschaum, stackauth};
 use crate::wire::Reply;
 
 /// Who speaks what.
-const SPEAKERS: [&Speaker; 3] = [&meerschaum::SPEAKER, &datalayer::SPEAKER, &directus::SPEAKER];
+const SPEAKERS: [&Speaker; 4] = [&meerschaum::SPEAKER, &datalayer::SPEAKER, &directus::SPEAKER, &stackauth::SPEAKER];
 
 fn operations(speaker: &Speaker) -> Vec<Operation> {
     speaker.dialect.routes().iter().map(|route| route.operation).collect()

@@ -3,7 +3,7 @@
 use axum::body::Body;
 use http::Request;
 use keyholt_core::commit::Record;
-use keyholt_core::owner::{MemberRight, Owner, User};
+use keyholt_core::owner::{MemberRight, Owner, Team, User};
 use keyholt_server::dialects::Dialect;
 use keyholt_server::http::Operation;
 
@@ -53,6 +53,12 @@ pub struct Village {
     pub admins: Held,
     /// Somebody without a key, who may be removed.
     pub cora: User,
+    /// A team whose keys Ada manages.
+    pub platform: Team,
+    /// A key of that team.
+    pub platforms: Held,
+    /// A team without any key.
+    pub choir: Team,
     /// An administrator's key of another project.
     pub stranger: Held,
 }
@@ -64,7 +70,7 @@ impl Village {
         let ada = house.user("ada").await;
         let bob = house.user("bob").await;
         let root = house.user_with("root", &["admin"]).await;
-        house.team("platform", vec![(&ada, MemberRight::ManageKeys)]).await;
+        let platform = house.team("platform", vec![(&ada, MemberRight::ManageKeys)]).await;
         let globex = house
             .keeper
             .found_project(&house.olga(), charter("globex"))
@@ -81,6 +87,11 @@ impl Village {
             bobs: house.issue(wish(Owner::User(bob.id), "laptop").everything()).await,
             admins: house.issue(wish(Owner::User(root.id), "console").everything()).await,
             cora: house.user("cora").await,
+            platforms: house
+                .issue(wish(Owner::Team(platform.id), "deploy").scopes(&["deploy:*"]))
+                .await,
+            choir: house.team("choir", vec![]).await,
+            platform,
             stranger: house
                 .issue_in(globex.id, wish(Owner::User(hank.id), "hank").everything())
                 .await,
