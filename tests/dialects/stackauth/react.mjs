@@ -1,22 +1,11 @@
 // The hooks of @stackframe/react, rendered in jsdom: the lists of keys show what is there, and follow what is done.
-import { JSDOM } from "jsdom";
+import { mount } from "./page.mjs";
+import { StackClientApp, StackProvider, useUser } from "@stackframe/react";
+import { Suspense, createElement as h } from "react";
+import { createRoot } from "react-dom/client";
 import { assert, client, connection, eventually, inDays, made, world } from "./steps.mjs";
 
 const step = client("@stackframe/react 2.8.108");
-const page = new JSDOM("<!doctype html><div id=root></div>", { url: "http://localhost:3000/", pretendToBeVisual: true });
-// What a browser has and Node lacks, or has in a form that React does not take.
-for (const name of ["window", "document", "HTMLElement", "Element", "Node", "MutationObserver", "getComputedStyle"]) {
-  Object.defineProperty(globalThis, name, { value: page.window[name] ?? page.window, configurable: true, writable: true });
-}
-for (const name of ["navigator", "location", "history", "localStorage", "sessionStorage"]) {
-  Object.defineProperty(globalThis, name, { value: page.window[name], configurable: true, writable: true });
-}
-globalThis.IS_REACT_ACT_ENVIRONMENT = false;
-
-const { Suspense, createElement: h } = await import("react");
-const { createRoot } = await import("react-dom/client");
-const { StackClientApp, StackProvider, useUser } = await import("@stackframe/react");
-
 const { ada } = world.people;
 const app = new StackClientApp({ ...connection, tokenStore: "memory", redirectMethod: "none" });
 const shown = (name) => [...document.querySelectorAll(`#${name} li`)].map((line) => line.textContent);
@@ -38,7 +27,7 @@ function Ours({ user }) {
 }
 
 await step("<StackProvider>, useUser(): signed out", async () => {
-  const root = createRoot(document.getElementById("root"));
+  const root = createRoot(mount());
   root.render(h(StackProvider, { app }, h(Suspense, { fallback: "…" }, h(Keys))));
   await eventually(() => document.getElementById("nobody"), Boolean);
 });

@@ -10,7 +10,12 @@ use super::{datalayer, directus, meerschaum, stackauth};
 use crate::wire::Reply;
 
 /// Who speaks what.
-const SPEAKERS: [&Speaker; 4] = [&meerschaum::SPEAKER, &datalayer::SPEAKER, &directus::SPEAKER, &stackauth::SPEAKER];
+const SPEAKERS: [&Speaker; 4] = [
+    &meerschaum::SPEAKER,
+    &datalayer::SPEAKER,
+    &directus::SPEAKER,
+    &stackauth::SPEAKER,
+];
 
 fn operations(speaker: &Speaker) -> Vec<Operation> {
     speaker.dialect.routes().iter().map(|route| route.operation).collect()
