@@ -131,6 +131,8 @@ actions! {
     ReadOwners = "keyholt:owners:read", own "keyholt:self:read";
     /// Enrolling, changing, suspending and removing users, teams and services.
     WriteOwners = "keyholt:owners:write";
+    /// Changing what users and teams are called and what is kept with them; nothing that they may do hangs on it.
+    Relabel = "keyholt:owners:write", own "keyholt:self:write";
     /// Reading the project, its policy and roles.
     ReadProject = "keyholt:project:read";
     /// Changing the project, its policy and roles.

@@ -4,12 +4,12 @@
 
 use std::collections::BTreeSet;
 
-use crate::actor::{Action, Actor, Beyond, Permit};
+use crate::actor::{Action, Actor, Beyond, Permit, Relabel};
 use crate::commit::{Change, Commit, Record, Revision};
 use crate::id::RoleId;
 use crate::owner::{Standing, Team};
 use crate::scope::ScopeSet;
-use crate::text::Cause;
+use crate::text::{Cause, Metadata, Name};
 use crate::time::Moment;
 
 /// Why a record is not enrolled or changed.
@@ -58,6 +58,31 @@ pub fn change<A: Action>(
     may_give(permit.actor(), gives)?;
     check_members(&after)?;
     Ok(replace(permit, "change", before, after, cause, now))
+}
+
+/// What people need to know about a user or team; never used to judge.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Label {
+    /// What people call it.
+    pub name: Name,
+    /// Free-form data of the relying product.
+    pub metadata: Metadata,
+}
+
+/// Gives a user or team another label. Nothing different, and a record that has none, is no commit.
+pub fn relabel(permit: &Permit<Relabel>, before: &Record, label: Label, now: Moment) -> Option<(Record, Commit)> {
+    let mut after = before.clone();
+    let (name, metadata) = match &mut after {
+        Record::User(user) => (&mut user.name, &mut user.metadata),
+        Record::Team(team) => (&mut team.name, &mut team.metadata),
+        _ => return None,
+    };
+    if *name == label.name && *metadata == label.metadata {
+        return None;
+    }
+    *name = label.name;
+    *metadata = label.metadata;
+    Some(replace(permit, "change", before, after, None, now))
 }
 
 /// Suspends an owner or project: its keys stop at once. One that is suspended already stays as it is.

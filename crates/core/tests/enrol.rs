@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use keyholt_core::actor::{Beyond, Operate, Permit, Subject, WriteOwners, WriteProject};
+use keyholt_core::actor::{Beyond, Operate, Permit, Relabel, Subject, WriteOwners, WriteProject};
 use keyholt_core::audit::Noun;
 use keyholt_core::commit::{Change, Record, Revision};
-use keyholt_core::enrol::{EnrolError, change, enrol, remove, resume, roles, suspend};
+use keyholt_core::enrol::{EnrolError, Label, change, enrol, relabel, remove, resume, roles, suspend};
 use keyholt_core::id::{RoleId, SYSTEM, ServiceId, TeamId, UserId};
-use keyholt_core::owner::{MEMBERS_MAX, Member, MemberRight, Service, Standing, Team, User};
+use keyholt_core::owner::{MEMBERS_MAX, Member, MemberRight, Owner, Service, Standing, Team, User};
 use keyholt_core::role::Role;
 use keyholt_core::scope::ScopeSet;
 use keyholt_core::text::{Description, ExternalId, Metadata, Slug};
@@ -143,7 +143,9 @@ fn a_change_replaces_one_revision_by_the_next_whatever_the_caller_counted() {
             Record::Team(team) => team.revision = Revision::from_number(99),
             Record::Service(service) => service.revision = Revision::from_number(99),
             Record::Role(role) => role.revision = Revision::from_number(99),
-            Record::Setup(_) | Record::Project(_) | Record::Key(_) | Record::Password(_) => unreachable!("not among them"),
+            Record::Setup(_) | Record::Project(_) | Record::Key(_) | Record::Password(_) => {
+                unreachable!("not among them")
+            }
         }
         let why = Some(cause("it was time"));
         let (after, commit) = change(&leave, &before, after, &nothing(), why.clone(), world.now).unwrap();
@@ -297,4 +299,45 @@ fn only_owners_hold_roles() {
 fn the_last_operator_is_refused_in_words() {
     // The core names this refusal; whether somebody is the last one is known to whoever keeps all of them.
     assert!(EnrolError::LastOperator.to_string().contains("last operator"));
+}
+
+#[test]
+fn people_give_themselves_another_label_and_nothing_that_they_may_do_hangs_on_it() {
+    let mut world = World::new();
+    let actor = world.member();
+    let Owner::User(id) = actor.owner else {
+        unreachable!("a member is a user")
+    };
+    let before = User { id, ..user(&mut world) };
+    let leave = world.permit::<Relabel>(&actor, actor.owner).unwrap();
+    let kept = Metadata::new(serde_json::json!({"theme": "dark"}).as_object().cloned().unwrap()).unwrap();
+    let label = Label {
+        name: name("Ada K."),
+        metadata: kept.clone(),
+    };
+    let (after, commit) = relabel(&leave, &Record::User(before.clone()), label.clone(), world.now).unwrap();
+    assert_eq!(commit.event().action, "user.change");
+    let expected = User {
+        name: name("Ada K."),
+        metadata: kept,
+        revision: before.revision.next(),
+        ..before
+    };
+    let Record::User(after) = after else {
+        unreachable!("a user stays one")
+    };
+    assert_eq!(after, expected);
+    assert!(
+        relabel(&leave, &Record::User(after), label, world.now).is_none(),
+        "no change, no commit"
+    );
+}
+
+#[test]
+fn nobody_gives_others_a_label_without_leave_over_them() {
+    let mut world = World::new();
+    let (actor, other) = (world.member(), world.user(&["*"]));
+    assert!(world.permit::<Relabel>(&actor, other).is_err());
+    let admin = world.admin();
+    assert!(world.permit::<Relabel>(&admin, other).is_ok());
 }

@@ -315,6 +315,24 @@ pub const SETTINGS: &[Setting] = &[
         Fallback::Unset("no listener of its own"),
         "Address and port of a listener that speaks Directus and nothing else; TLS, limits and proxies are those of the main one.",
     ),
+    open(
+        "dialects.stackauth.project",
+        Rule::Text,
+        Fallback::Unset("Stack Auth is not spoken"),
+        "Slug or id of the project for which Stack Auth is spoken. Set together with a mount, an address to listen on, or both.",
+    ),
+    open(
+        "dialects.stackauth.mount",
+        Rule::Mount,
+        Fallback::Unset("not on the main listener"),
+        "Path of the main listener below which Stack Auth is spoken.",
+    ),
+    open(
+        "dialects.stackauth.listen",
+        Rule::Socket,
+        Fallback::Unset("no listener of its own"),
+        "Address and port of a listener that speaks Stack Auth and nothing else; TLS, limits and proxies are those of the main one.",
+    ),
 ];
 
 const HOUR: Duration = Duration::from_secs(3_600);

@@ -20,10 +20,13 @@ pub async fn envelope(State(desk): State<Desk>, mut request: Request, next: Next
     let misplaced = desk.dialect.in_url(request.uri());
     let mut response = match misplaced.or_else(|| in_the_clear(&desk, &request)) {
         Some(misplaced) => exposed(&desk.keeper, misplaced, &source).await.into_response(),
-        None => {
-            request.extensions_mut().insert(source);
-            guarded(next.run(request), &id).await
-        }
+        None => match desk.dialect.preflight(request.method()) {
+            Some(response) => response,
+            None => {
+                request.extensions_mut().insert(source);
+                guarded(next.run(request), &id).await
+            }
+        },
     };
     if let Some((fail, allow)) = carried(&mut response) {
         response = said(&desk, &fail);
@@ -46,7 +49,7 @@ fn in_the_clear(desk: &Desk, request: &Request) -> Option<Misplaced> {
     is_clear(&desk.settings, request).then(|| Misplaced {
         code: Code::TlsRequired,
         exposure: Exposure::PlainHttp,
-        secrets: desk.dialect.presented(request.headers()).into_iter().collect(),
+        secrets: desk.dialect.shown(request.headers()),
     })
 }
 

@@ -29,6 +29,7 @@ mod listing;
 mod meerschaum;
 pub mod notes;
 pub mod reading;
+mod stackauth;
 
 use std::sync::Arc;
 
@@ -49,6 +50,7 @@ use zeroize::Zeroizing;
 pub use self::datalayer::Datalayer;
 pub use self::directus::Directus;
 pub use self::meerschaum::Meerschaum;
+pub use self::stackauth::StackAuth;
 use crate::config;
 use crate::http::credential::{self, Misplaced};
 use crate::http::fail::Answer;
@@ -56,7 +58,7 @@ use crate::http::{Fail, Needs, Operation, Settings};
 use crate::keeper::Keeper;
 
 /// Every dialect there is.
-pub static DIALECTS: [&dyn Dialect; 3] = [&Meerschaum, &Datalayer, &Directus];
+pub static DIALECTS: [&dyn Dialect; 4] = [&Meerschaum, &Datalayer, &Directus, &StackAuth];
 
 /// A tongue that is not ours.
 #[async_trait]
@@ -83,6 +85,16 @@ pub trait Dialect: Send + Sync {
     /// A credential that the URL shows, which is refused, unless that is how the product does it.
     fn in_url(&self, uri: &Uri) -> Option<Misplaced> {
         credential::in_url(uri)
+    }
+
+    /// Every secret that the headers show, for the case that they came over a connection which nobody encrypts.
+    fn shown(&self, headers: &HeaderMap) -> Vec<Zeroizing<String>> {
+        self.presented(headers).into_iter().collect()
+    }
+
+    /// The answer to a browser that asks what a page may send, where the product is used from pages; as a rule none.
+    fn preflight(&self, _method: &Method) -> Option<Response> {
+        None
     }
 
     /// Makes an answer what this product's clients need it to be; as a rule nothing.

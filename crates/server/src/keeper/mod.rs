@@ -28,7 +28,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use keyholt_core::actor::{Action, Actor, Permit, Source, Subject};
+use keyholt_core::actor::{Action, Actor, Permit, Source, Subject, WriteKeys};
 use keyholt_core::audit::{Event, Noun, Target};
 use keyholt_core::commit::{Change, Commit, Record, Revision};
 use keyholt_core::denial::Denial;
@@ -37,7 +37,7 @@ use keyholt_core::id::{ProjectId, SYSTEM};
 use keyholt_core::issue::Circumstances;
 use keyholt_core::key::Key;
 use keyholt_core::owner::Owner;
-use keyholt_core::scope::ScopeSet;
+use keyholt_core::scope::{Access, ScopeSet};
 use keyholt_core::seal::{MasterKey, Seal, Sealer};
 use keyholt_core::secret::{Pepper, Presented};
 use keyholt_core::time::Moment;
@@ -48,7 +48,9 @@ use tracing::Instrument;
 pub use bulk::{BULK_MAX, Import, ImportRefusal, Imported, Rehearsal};
 pub use follow::Background;
 pub use guesses::{Allowance, Guesser, Guesses, Wait};
+pub use keyholt_core::enrol::Label;
 pub use keys::{Idempotency, KeyView, Validity};
+pub use names::ProjectFront;
 pub use owners::{MembershipChange, OwnerChange};
 pub use passwords::{HASHES_AT_ONCE, HASHES_WAITING_MAX};
 pub use people::{GUESSES_AT_NAME, LoggedIn};
@@ -416,6 +418,15 @@ impl Keeper {
         record
             .map(|record| directory.permissions(record))
             .ok_or(Refusal::NotFound(noun_of(owner)))
+    }
+
+    /// All that the product lets an owner do, as far as the actor may hand it on, and nothing of Keyholt's own.
+    ///
+    /// For doors whose keys have no scopes: such a key acts for its owner in the product, and cannot make or change keys.
+    pub fn access_handed_on(&self, actor: &Actor, project: ProjectId, owner: Owner) -> Result<Access, Refusal> {
+        self.permit::<WriteKeys>(actor, project, Subject::Owner(owner), noun_of(owner))?;
+        let common = self.permissions(project, owner)?.meet(&actor.effective);
+        Ok(Access::Only(common.without(|scope| scope.is_reserved())))
     }
 
     /// Writes commits and applies them to the keyring; when this returns, every later verify sees them.

@@ -2,12 +2,32 @@
 
 use std::collections::BTreeSet;
 
+use keyholt_core::audit::Noun;
 use keyholt_core::id::{ProjectId, RoleId};
-use keyholt_core::owner::Owner;
+use keyholt_core::owner::{Owner, OwnerKind};
+use keyholt_core::text::Name;
 
-use super::Keeper;
+use super::{Keeper, Refusal};
+
+/// What a project tells everybody who knows its id.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ProjectFront {
+    /// What people call it.
+    pub name: Name,
+    /// Who may have keys in it.
+    pub owners: BTreeSet<OwnerKind>,
+}
 
 impl Keeper {
+    /// What a project tells everybody: a page that offers keys has to know whether there are any.
+    pub fn project_front(&self, project: ProjectId) -> Result<ProjectFront, Refusal> {
+        let project = self.keyring.project(project).ok_or(Refusal::NotFound(Noun::Project))?;
+        Ok(ProjectFront {
+            name: project.name,
+            owners: project.policy.owners,
+        })
+    }
+
     /// The external id of a user or team, the name of a service; nothing for one that was removed.
     pub fn owner_handle(&self, owner: Owner) -> Option<String> {
         let directory = self.keyring.directory();

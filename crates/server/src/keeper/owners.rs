@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use keyholt_core::actor::{Actor, Permit, ReadOwners, Subject, WriteOwners};
+use keyholt_core::actor::{Action, Actor, Permit, ReadOwners, Relabel, Subject, WriteOwners};
 use keyholt_core::audit::{Noun, Target};
 use keyholt_core::commit::{Commit, Record, Revision};
-use keyholt_core::enrol;
+use keyholt_core::enrol::{self, Label};
 use keyholt_core::id::{ProjectId, RoleId, ServiceId, TeamId, UserId};
-use keyholt_core::owner::{Member, MemberRight, Owner, OwnerKind};
+use keyholt_core::owner::{Member, MemberRight, Owner, OwnerKind, Team};
 use keyholt_core::revoke::revoke;
 use keyholt_core::scope::ScopeSet;
 use keyholt_core::session;
@@ -134,7 +134,7 @@ impl Keeper {
         based_on: Option<Revision>,
         change: OwnerChange<'_>,
     ) -> Result<Arc<Record>, Refusal> {
-        self.on_owner(actor, project, owner, "change", based_on, |permit, before, now| {
+        self.on_owner::<WriteOwners>(actor, project, owner, "change", based_on, |permit, before, now| {
             let mut after = before.clone();
             change(&mut after)?;
             self.check_references(&after)?;
@@ -148,6 +148,34 @@ impl Keeper {
             Ok(Some((after, vec![commit])))
         })
         .await
+    }
+
+    /// Changes what a user or team is called and what is kept with it: something that users may do for themselves.
+    pub async fn relabel_owner(
+        &self,
+        actor: &Actor,
+        project: ProjectId,
+        owner: Owner,
+        label: &(dyn Fn(&Record) -> Result<Label, Refusal> + Sync),
+    ) -> Result<Arc<Record>, Refusal> {
+        self.on_owner::<Relabel>(actor, project, owner, "change", None, |permit, before, now| {
+            let relabelled = enrol::relabel(permit, before, label(before)?, now);
+            Ok(relabelled.map(|(after, commit)| (after, vec![commit])))
+        })
+        .await
+    }
+
+    /// The teams that a user belongs to, oldest first; who may read the user may know them.
+    pub fn teams_of(&self, actor: &Actor, project: ProjectId, user: UserId) -> Result<Vec<Team>, Refusal> {
+        self.owner(actor, project, Owner::User(user))?;
+        let directory = self.keyring.directory();
+        let teams = directory.teams_of(user, project).into_iter();
+        Ok(teams
+            .filter_map(|team| match directory.owner(Owner::Team(team))?.as_ref() {
+                Record::Team(team) => Some(team.clone()),
+                _ => None,
+            })
+            .collect())
     }
 
     /// Gives a user a place in a team, changes it, or takes it away.
@@ -183,7 +211,7 @@ impl Keeper {
         cause: Option<Cause>,
         based_on: Option<Revision>,
     ) -> Result<Arc<Record>, Refusal> {
-        self.on_owner(actor, project, owner, "suspend", based_on, |permit, before, now| {
+        self.on_owner::<WriteOwners>(actor, project, owner, "suspend", based_on, |permit, before, now| {
             let suspended = enrol::suspend(permit, before, cause.clone(), now)?;
             if let Some((after, _)) = &suspended {
                 self.keep_a_way_in(project, Loss::Changed(after))?;
@@ -202,7 +230,7 @@ impl Keeper {
         cause: Option<Cause>,
         based_on: Option<Revision>,
     ) -> Result<Arc<Record>, Refusal> {
-        self.on_owner(actor, project, owner, "resume", based_on, |permit, before, now| {
+        self.on_owner::<WriteOwners>(actor, project, owner, "resume", based_on, |permit, before, now| {
             let gives = self.keyring.directory().permissions(before);
             let resumed = enrol::resume(permit, before, &gives, cause.clone(), now)?;
             Ok(resumed.map(|(after, commit)| (after, vec![commit])))
@@ -235,7 +263,7 @@ impl Keeper {
             Err(_) => (Vec::new(), Vec::new(), None),
         };
         let removed = Cause::new("owner removed").map_err(|error| Refusal::Text { field: "cause", error })?;
-        self.on_owner(actor, project, owner, "remove", based_on, |permit, before, now| {
+        self.on_owner::<WriteOwners>(actor, project, owner, "remove", based_on, |permit, before, now| {
             self.keep_a_way_in(project, Loss::Owner(owner))?;
             let over_keys = self.over_keys(permit.actor(), project)?;
             let mut commits: Vec<Commit> = keys
@@ -285,14 +313,14 @@ impl Keeper {
         Ok(commits)
     }
 
-    async fn on_owner(
+    async fn on_owner<A: Action>(
         &self,
         actor: &Actor,
         project: ProjectId,
         owner: Owner,
         verb: &str,
         based_on: Option<Revision>,
-        decide: impl Fn(&Permit<WriteOwners>, &Record, Moment) -> Result<Option<(Record, Vec<Commit>)>, Refusal>,
+        decide: impl Fn(&Permit<A>, &Record, Moment) -> Result<Option<(Record, Vec<Commit>)>, Refusal>,
     ) -> Result<Arc<Record>, Refusal> {
         let noun = noun_of(owner);
         let action = format!("{}.{verb}", noun.as_str());
@@ -310,7 +338,7 @@ impl Keeper {
         let _turn = self.turn_in(project).await;
         for _ in 0..TRIES {
             let decided = self
-                .permit::<WriteOwners>(actor, project, Subject::Owner(owner), noun)
+                .permit::<A>(actor, project, Subject::Owner(owner), noun)
                 .and_then(|permit| {
                     let before = self.known_owner(project, owner)?;
                     Self::based_on(based_on, before.revision(), noun)?;

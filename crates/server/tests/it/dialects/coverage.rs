@@ -6,11 +6,16 @@ use keyholt_server::dialects::DIALECTS;
 use keyholt_server::http::{Needs, Operation};
 
 use super::village::{Complaint, Speaker, Village};
-use super::{datalayer, directus, meerschaum};
+use super::{datalayer, directus, meerschaum, stackauth};
 use crate::wire::Reply;
 
 /// Who speaks what.
-const SPEAKERS: [&Speaker; 3] = [&meerschaum::SPEAKER, &datalayer::SPEAKER, &directus::SPEAKER];
+const SPEAKERS: [&Speaker; 4] = [
+    &meerschaum::SPEAKER,
+    &datalayer::SPEAKER,
+    &directus::SPEAKER,
+    &stackauth::SPEAKER,
+];
 
 fn operations(speaker: &Speaker) -> Vec<Operation> {
     speaker.dialect.routes().iter().map(|route| route.operation).collect()
@@ -90,7 +95,11 @@ async fn what_is_done_leaves_its_event_and_what_changes_nothing_leaves_none() {
             let before = village.house.trail().await.len();
             // What is nobody's own takes an administrator.
             let is_own = !matches!(operation.needs, Needs::Scope(scope) if scope.starts_with("keyholt:"));
-            let doer = if is_own { (speaker.doer)(&village) } else { &village.admins };
+            let doer = if is_own {
+                (speaker.doer)(&village)
+            } else {
+                &village.admins
+            };
             let reply = ask(speaker, &village, &operation, &doer.secret).await.ok();
             (speaker.canary)(&reply);
             let mut trail = village.house.trail().await;

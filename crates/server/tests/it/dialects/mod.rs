@@ -5,4 +5,5 @@ mod datalayer;
 mod directus;
 mod doors;
 mod meerschaum;
+mod stackauth;
 mod village;

@@ -3,7 +3,7 @@
 use axum::body::Body;
 use http::Request;
 use keyholt_core::commit::Record;
-use keyholt_core::owner::{MemberRight, Owner, User};
+use keyholt_core::owner::{MemberRight, Owner, Team, User};
 use keyholt_core::text::Email;
 use keyholt_core::time::Span;
 use keyholt_server::dialects::Dialect;
@@ -58,6 +58,12 @@ pub struct Village {
     pub cora: User,
     /// Cora's session, once she has logged in.
     pub cookie: std::sync::Mutex<String>,
+    /// A team whose keys Ada manages.
+    pub platform: Team,
+    /// A key of that team.
+    pub platforms: Held,
+    /// A team without any key.
+    pub choir: Team,
     /// An administrator's key of another project.
     pub stranger: Held,
 }
@@ -69,7 +75,7 @@ impl Village {
         let ada = house.user("ada").await;
         let bob = house.user("bob").await;
         let root = house.user_with("root", &["admin"]).await;
-        house.team("platform", vec![(&ada, MemberRight::ManageKeys)]).await;
+        let platform = house.team("platform", vec![(&ada, MemberRight::ManageKeys)]).await;
         let globex = house
             .keeper
             .found_project(&house.olga(), charter("globex"))
@@ -92,6 +98,11 @@ impl Village {
                 cora
             },
             cookie: std::sync::Mutex::default(),
+            platforms: house
+                .issue(wish(Owner::Team(platform.id), "deploy").scopes(&["deploy:*"]))
+                .await,
+            choir: house.team("choir", vec![]).await,
+            platform,
             stranger: house
                 .issue_in(globex.id, wish(Owner::User(hank.id), "hank").everything())
                 .await,

@@ -1,0 +1,187 @@
+//! Stack Auth's API of user and team keys: what `@stackframe/js` and `@stackframe/react` 2.8 send to their server.
+//!
+//! | in Stack Auth | in Keyholt |
+//! |---|---|
+//! | project | the project that the dialect is bound to |
+//! | secret server key, super secret admin key | a key of the project, as a rule of a service; what it may do, its scopes say |
+//! | publishable client key | a key of kind `publishable`; it opens nothing |
+//! | user, team | user, team; what Keyholt has no word for is kept in the metadata as this dialect's notes |
+//! | an id from Stack Auth | a user or team whose external id is `stackauth:<id>` goes by that id here |
+//! | permission `$manage_api_keys` in a team | the member's right `manage_keys` |
+//! | user API key, team API key | a key of that owner, for all that the owner may do in the product and nothing of Keyholt |
+//! | `description` | the key's name; the whole text as its description where it is longer than a name |
+//! | `isPublic` | kind `publishable` with no scope: it tells whose it is |
+//! | `manuallyRevokedAt` | when it was revoked, or since when it is suspended |
+//! | check of a key | `verify`: the judge decides here as everywhere |
+//! | switches for user and team keys | the policy's `owners` |
+//!
+//! All is below `/api/v1` or `/api/latest`. Failures are known errors with a header that says so, or plain text.
+
+mod complaint;
+mod cors;
+mod keys;
+mod people;
+mod project;
+mod shape;
+mod teams;
+mod visitor;
+
+use async_trait::async_trait;
+use axum::extract::{Path, RawQuery, State};
+use axum::response::Response;
+use http::{HeaderMap, Method};
+use keyholt_core::actor::{ReadKeys, ReadOwners, ReadProject, Verify, WriteKeys, WriteOwners, WriteProject};
+use zeroize::Zeroizing;
+
+use self::keys::Side;
+use self::teams::Place;
+use self::visitor::Visitor;
+use super::reading::{Body, Pairs};
+use super::{Desk, Dialect, Route};
+use crate::http::{Fail, Needs};
+
+/// Stack Auth.
+#[derive(Clone, Copy, Debug)]
+pub struct StackAuth;
+
+/// Its name among the settings and in metadata.
+const NAME: &str = "stackauth";
+
+/// One route under both of its names: the clients say `v1`, and people who write requests themselves also `latest`.
+macro_rules! routes {
+    ($($id:literal $method:ident $path:literal $needs:expr, $audit:expr, $handler:expr;)*) => {
+        vec![$(
+            Route::new($id, (stringify!($method), concat!("/api/v1", $path)), $needs, $audit, $handler),
+            Route::new(
+                concat!($id, "_latest"),
+                (stringify!($method), concat!("/api/latest", $path)),
+                $needs,
+                $audit,
+                $handler,
+            ),
+        )*]
+    };
+}
+
+/// The pairs of a query.
+fn pairs(RawQuery(query): RawQuery) -> Pairs {
+    Pairs::read(query.as_deref().unwrap_or_default())
+}
+
+type Desked = State<Desk>;
+type One = Path<String>;
+type Two = Path<(String, String)>;
+type Three = Path<(String, String, String)>;
+
+#[async_trait]
+impl Dialect for StackAuth {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    #[rustfmt::skip]
+    fn routes(&self) -> Vec<Route> {
+        use Side::{Team, User};
+        const READ: Needs = Needs::action::<ReadKeys>();
+        const WRITE: Needs = Needs::action::<WriteKeys>();
+        const VERIFY: Needs = Needs::action::<Verify>();
+        const READ_OWNER: Needs = Needs::action::<ReadOwners>();
+        const READ_OWNERS: Needs = Needs::Scope(<ReadOwners as keyholt_core::actor::Action>::SCOPE);
+        const LABEL: Needs = Needs::action::<keyholt_core::actor::Relabel>();
+        const WRITE_OWNERS: Needs = Needs::action::<WriteOwners>();
+        const READ_PROJECT: Needs = Needs::action::<ReadProject>();
+        const WRITE_PROJECT: Needs = Needs::action::<WriteProject>();
+        routes! {
+            "list_user_keys" GET "/user-api-keys" READ, None,
+                |State(desk): Desked, visitor: Visitor, query: RawQuery| keys::list(User, desk, visitor, pairs(query));
+            "create_user_key" POST "/user-api-keys" WRITE, Some("key.issue"),
+                |State(desk): Desked, visitor: Visitor, body: Body| keys::create(User, desk, visitor, body);
+            "check_user_key" POST "/user-api-keys/check" VERIFY, None,
+                |State(desk): Desked, visitor: Visitor, body: Body| keys::check(User, desk, visitor, body);
+            "show_user_key" GET "/user-api-keys/{id}" READ, None,
+                |State(desk): Desked, visitor: Visitor, Path(id): One| keys::read(User, desk, visitor, id);
+            "change_user_key" PATCH "/user-api-keys/{id}" WRITE, Some("key.amend"),
+                |State(desk): Desked, visitor: Visitor, Path(id): One, query: RawQuery, body: Body|
+                    keys::change(User, desk, visitor, id, pairs(query), body);
+            "list_team_keys" GET "/team-api-keys" READ, None,
+                |State(desk): Desked, visitor: Visitor, query: RawQuery| keys::list(Team, desk, visitor, pairs(query));
+            "create_team_key" POST "/team-api-keys" WRITE, Some("key.issue"),
+                |State(desk): Desked, visitor: Visitor, body: Body| keys::create(Team, desk, visitor, body);
+            "check_team_key" POST "/team-api-keys/check" VERIFY, None,
+                |State(desk): Desked, visitor: Visitor, body: Body| keys::check(Team, desk, visitor, body);
+            "show_team_key" GET "/team-api-keys/{id}" READ, None,
+                |State(desk): Desked, visitor: Visitor, Path(id): One| keys::read(Team, desk, visitor, id);
+            "change_team_key" PATCH "/team-api-keys/{id}" WRITE, Some("key.amend"),
+                |State(desk): Desked, visitor: Visitor, Path(id): One, query: RawQuery, body: Body|
+                    keys::change(Team, desk, visitor, id, pairs(query), body);
+            "revoke_leaked_key" POST "/integrations/credential-scanning/revoke" Needs::Nothing, Some("key.revoke"),
+                keys::revoke_leaked;
+
+            "list_users" GET "/users" READ_OWNERS, None,
+                |State(desk): Desked, visitor: Visitor, query: RawQuery| people::list(desk, visitor, pairs(query));
+            "create_user" POST "/users" WRITE_OWNERS, Some("user.enrol"),
+                |State(desk): Desked, visitor: Visitor, body: Body| people::create(desk, visitor, body);
+            "show_user" GET "/users/{id}" READ_OWNER, None,
+                |State(desk): Desked, visitor: Visitor, Path(id): One| people::read(desk, visitor, id);
+            "change_user" PATCH "/users/{id}" LABEL, Some("user.change"),
+                |State(desk): Desked, visitor: Visitor, Path(id): One, body: Body| people::change(desk, visitor, id, body);
+            "remove_user" DELETE "/users/{id}" WRITE_OWNERS, Some("user.remove"),
+                |State(desk): Desked, visitor: Visitor, Path(id): One| people::remove(desk, visitor, id);
+
+            "list_teams" GET "/teams" READ_OWNERS, None,
+                |State(desk): Desked, visitor: Visitor, query: RawQuery| teams::list(desk, visitor, pairs(query));
+            "create_team" POST "/teams" WRITE_OWNERS, Some("team.enrol"),
+                |State(desk): Desked, visitor: Visitor, body: Body| teams::create(desk, visitor, body);
+            "show_team" GET "/teams/{id}" READ_OWNER, None,
+                |State(desk): Desked, visitor: Visitor, Path(id): One| teams::read(desk, visitor, id);
+            "change_team" PATCH "/teams/{id}" LABEL, Some("team.change"),
+                |State(desk): Desked, visitor: Visitor, Path(id): One, body: Body| teams::change(desk, visitor, id, body);
+            "remove_team" DELETE "/teams/{id}" WRITE_OWNERS, Some("team.remove"),
+                |State(desk): Desked, visitor: Visitor, Path(id): One| teams::remove(desk, visitor, id);
+            "list_members" GET "/team-member-profiles" READ_OWNER, None,
+                |State(desk): Desked, visitor: Visitor, query: RawQuery| teams::profiles(desk, visitor, pairs(query));
+            "join_team" POST "/team-memberships/{team}/{user}" WRITE_OWNERS, Some("team.change"),
+                |State(desk): Desked, visitor: Visitor, Path((team, user)): Two|
+                    teams::put(Place::Join, desk, visitor, team, user);
+            "leave_team" DELETE "/team-memberships/{team}/{user}" WRITE_OWNERS, Some("team.change"),
+                |State(desk): Desked, visitor: Visitor, Path((team, user)): Two|
+                    teams::put(Place::Leave, desk, visitor, team, user);
+            "list_permissions" GET "/team-permissions" READ_OWNER, None,
+                |State(desk): Desked, visitor: Visitor, query: RawQuery| teams::permissions(desk, visitor, pairs(query));
+            "grant_permission" POST "/team-permissions/{team}/{user}/{permission}" WRITE_OWNERS, Some("team.change"),
+                |State(desk): Desked, visitor: Visitor, Path(names): Three|
+                    teams::permit(Place::Grant, desk, visitor, names);
+            "withdraw_permission" DELETE "/team-permissions/{team}/{user}/{permission}" WRITE_OWNERS, Some("team.change"),
+                |State(desk): Desked, visitor: Visitor, Path(names): Three|
+                    teams::permit(Place::Withdraw, desk, visitor, names);
+
+            "show_project" GET "/projects/current" Needs::AnyKey, None,
+                |State(desk): Desked, visitor: Visitor| project::read(desk, visitor);
+            "show_whole_project" GET "/internal/projects/current" READ_PROJECT, None,
+                |State(desk): Desked, visitor: Visitor| project::read_whole(desk, visitor);
+            "change_project" PATCH "/internal/projects/current" WRITE_PROJECT, Some("project.change"),
+                |State(desk): Desked, visitor: Visitor, body: Body| project::change(desk, visitor, body);
+            "show_config" GET "/internal/config" READ_PROJECT, None,
+                |State(desk): Desked, visitor: Visitor| project::read_config(desk, visitor);
+            "change_config" PATCH "/internal/config/override/{level}" WRITE_PROJECT, Some("project.change"),
+                |State(desk): Desked, visitor: Visitor, Path(level): One, body: Body|
+                    project::change_config(desk, visitor, level, body);
+        }
+    }
+
+    fn say(&self, fail: &Fail) -> Response {
+        complaint::say(fail)
+    }
+
+    fn shown(&self, headers: &HeaderMap) -> Vec<Zeroizing<String>> {
+        visitor::secrets(headers)
+    }
+
+    fn preflight(&self, method: &Method) -> Option<Response> {
+        (method == Method::OPTIONS).then(Response::default)
+    }
+
+    fn finish(&self, headers: &mut HeaderMap) {
+        cors::open(headers);
+    }
+}

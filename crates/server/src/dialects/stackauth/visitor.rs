@@ -1,0 +1,247 @@
+//! Who asks, and on which level: Stack Auth's headers, by their new names and by the names that older clients use.
+
+use axum::extract::FromRequestParts;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::HeaderMap;
+use http::request::Parts;
+use keyholt_core::actor::{Actor, Source};
+use keyholt_core::id::{ProjectId, UserId};
+use keyholt_core::key::Kind;
+use keyholt_core::owner::Owner;
+use keyholt_core::time::Moment;
+use keyholt_core::verify::{Ask, Verification};
+use zeroize::Zeroizing;
+
+use super::complaint::{self, Answer, Complaint};
+use crate::dialects::Desk;
+use crate::dialects::caller;
+use crate::keeper::{Counting, Question, Unauthenticated};
+
+/// The level on which a request is made; each reaches as far as the ones before it, and further.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Level {
+    /// A browser, with the rights of whoever is signed in there.
+    Client,
+    /// The application's own server, with the rights of its secret server key.
+    Server,
+    /// Whoever holds the super secret admin key.
+    Admin,
+}
+
+impl Level {
+    const ALL: [Self; 3] = [Self::Client, Self::Server, Self::Admin];
+
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Server => "server",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+/// Who asks.
+#[derive(Clone, Debug)]
+pub struct Visitor {
+    /// On which level.
+    pub level: Level,
+    /// The project that is spoken of.
+    pub project: ProjectId,
+    /// The holder of the secret server key or super secret admin key.
+    app: Option<Actor>,
+    /// Whoever is signed in.
+    person: Option<Actor>,
+}
+
+impl Visitor {
+    /// With whose rights things are done: on the client's level the signed-in person's, else the key's.
+    pub fn actor(&self) -> Answer<&Actor> {
+        let actor = match self.level {
+            Level::Client => self.person.as_ref(),
+            Level::Server | Level::Admin => self.app.as_ref(),
+        };
+        actor.ok_or_else(complaint::user_required)
+    }
+
+    /// Whoever is signed in, with their own rights.
+    pub fn person(&self) -> Option<(&Actor, UserId)> {
+        match &self.person {
+            Some(actor) => match actor.owner {
+                Owner::User(user) => Some((actor, user)),
+                Owner::Team(_) | Owner::Service(_) => None,
+            },
+            None => None,
+        }
+    }
+
+    /// Refuses who asks on a lower level than this.
+    pub fn at_least(&self, level: Level) -> Answer<()> {
+        if self.level >= level {
+            return Ok(());
+        }
+        let allowed: Vec<&str> = Level::ALL
+            .into_iter()
+            .filter(|one| *one >= level)
+            .map(Level::as_str)
+            .collect();
+        Err(complaint::insufficient_access_type(self.level.as_str(), &allowed))
+    }
+}
+
+impl FromRequestParts<Desk> for Visitor {
+    type Rejection = Complaint;
+
+    async fn from_request_parts(parts: &mut Parts, desk: &Desk) -> Answer<Self> {
+        let caller::From(source) = caller::From::from_request_parts(parts, desk).await?;
+        let headers = &parts.headers;
+        let level = level(headers)?;
+        let project = desk.project()?;
+        let Some(named) = shown(headers, "project-id")? else {
+            return Err(complaint::no_project(level.as_str()));
+        };
+        if desk.keeper.project_called(named) != Some(project) {
+            return Err(complaint::project_not_found(named));
+        }
+        let app = match level {
+            Level::Client => {
+                check_publishable(desk, headers, project, &source)?;
+                None
+            }
+            Level::Server => Some(app_key(desk, headers, &source, SERVER_KEY)?),
+            Level::Admin => Some(app_key(desk, headers, &source, ADMIN_KEY)?),
+        };
+        let person = match shown(headers, "access-token")? {
+            None => None,
+            Some(token) => Some(person(desk, token, &source)?),
+        };
+        Ok(Self {
+            level,
+            project,
+            app,
+            person,
+        })
+    }
+}
+
+/// Both families of headers: the clients' own from 2.8.108 on, and what they sent before.
+const FAMILIES: [&str; 2] = ["x-hexclave-", "x-stack-"];
+
+/// The value of a header of either family; an empty one was not given.
+pub fn shown<'a>(headers: &'a HeaderMap, name: &str) -> Answer<Option<&'a str>> {
+    for family in FAMILIES {
+        let mut values = headers.get_all(format!("{family}{name}")).iter();
+        let Some(value) = values.next() else { continue };
+        let text = value.to_str().ok().filter(|_| values.next().is_none());
+        let text =
+            text.ok_or_else(|| complaint::schema(format!("the header {family}{name} must be one printable text")))?;
+        if !text.is_empty() {
+            return Ok(Some(text));
+        }
+    }
+    Ok(None)
+}
+
+/// The secrets that a request shows in its headers.
+pub fn secrets(headers: &HeaderMap) -> Vec<Zeroizing<String>> {
+    let names = [SERVER_KEY.header, ADMIN_KEY.header, "access-token", "refresh-token"];
+    let shown = names.iter().filter_map(|name| shown(headers, name).ok().flatten());
+    shown.map(|secret| Zeroizing::new(secret.to_owned())).collect()
+}
+
+fn level(headers: &HeaderMap) -> Answer<Level> {
+    if let Some(word) = shown(headers, "access-type")? {
+        let level = Level::ALL.into_iter().find(|level| level.as_str() == word);
+        return level.ok_or_else(|| complaint::invalid_access_type(word));
+    }
+    for key in ["publishable-client-key", SERVER_KEY.header, ADMIN_KEY.header] {
+        if shown(headers, key)?.is_some() {
+            return Err(complaint::key_without_access_type());
+        }
+    }
+    Err(complaint::access_type_required())
+}
+
+/// The key that opens a level.
+struct ProjectKey {
+    header: &'static str,
+    name: &'static str,
+    code: &'static str,
+}
+
+const SERVER_KEY: ProjectKey = ProjectKey {
+    header: "secret-server-key",
+    name: "secret server key",
+    code: "INVALID_SECRET_SERVER_KEY",
+};
+const ADMIN_KEY: ProjectKey = ProjectKey {
+    header: "super-secret-admin-key",
+    name: "super secret admin key",
+    code: "INVALID_SUPER_SECRET_ADMIN_KEY",
+};
+
+/// Who shows the key of a level. What that key may do, the keeper decides for each act.
+fn app_key(desk: &Desk, headers: &HeaderMap, source: &Source, key: ProjectKey) -> Answer<Actor> {
+    let project = shown(headers, "project-id")?.unwrap_or_default();
+    let invalid = || complaint::invalid_project_key(key.code, key.name, project);
+    let secret = shown(headers, key.header)?.ok_or_else(invalid)?;
+    match desk.keeper.authenticate(secret, source.clone()) {
+        Ok(actor) if actor.home == desk.project()? => Ok(actor),
+        Ok(_) | Err(Unauthenticated::Invalid) => Err(invalid()),
+        Err(error) => Err(Complaint::Fail(error.into())),
+    }
+}
+
+/// A publishable key opens nothing, but one that is shown must be good.
+fn check_publishable(desk: &Desk, headers: &HeaderMap, project: ProjectId, source: &Source) -> Answer<()> {
+    let Some(key) = shown(headers, "publishable-client-key")? else {
+        return Ok(());
+    };
+    let origin = headers
+        .get(http::header::ORIGIN)
+        .and_then(|origin| origin.to_str().ok());
+    let question = Question {
+        credential: key,
+        ask: Ask {
+            address: source.address,
+            origin,
+            ..Ask::default()
+        },
+        counting: Counting::Counted,
+    };
+    let good = desk.keeper.verify(project, &question, |answer| {
+        let publishable = answer.key.as_ref().is_some_and(|key| key.kind == Kind::Publishable);
+        publishable && !matches!(answer.verification, Verification::Denied(_))
+    })?;
+    if good {
+        Ok(())
+    } else {
+        let named = shown(headers, "project-id")?.unwrap_or_default();
+        Err(complaint::invalid_project_key(
+            "INVALID_PUBLISHABLE_CLIENT_KEY",
+            "publishable key",
+            named,
+        ))
+    }
+}
+
+/// Who is signed in.
+fn person(desk: &Desk, token: &str, source: &Source) -> Answer<Actor> {
+    match desk.keeper.authenticate(token, source.clone()) {
+        Ok(actor) if actor.home == desk.project()? && matches!(actor.owner, Owner::User(_)) => Ok(actor),
+        Ok(_) | Err(Unauthenticated::Invalid) => Err(match expired_at(token, desk.keeper.now()) {
+            Some(at) => complaint::access_token_expired(at),
+            None => complaint::bad_access_token(),
+        }),
+        Err(error) => Err(Complaint::Fail(error.into())),
+    }
+}
+
+/// When a token says that it ended, if it says so. Believed only as far as the choice of words for a token that is refused.
+fn expired_at(token: &str, now: Moment) -> Option<i64> {
+    let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
+    let claims: serde_json::Value = serde_json::from_slice(&payload).ok()?;
+    let at = claims.get("exp")?.as_i64()?.checked_mul(1000)?;
+    (at <= now.ms()).then_some(at)
+}
