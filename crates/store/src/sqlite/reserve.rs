@@ -53,7 +53,11 @@ impl Reserve {
             return false;
         }
         self.state = State::Spent;
-        match OpenOptions::new().write(true).open(&self.path).and_then(|file| file.set_len(0)) {
+        match OpenOptions::new()
+            .write(true)
+            .open(&self.path)
+            .and_then(|file| file.set_len(0))
+        {
             Ok(()) => {
                 tracing::error!("the disk is full: what was kept back goes to revocations, all else waits for room");
                 true
@@ -66,7 +70,12 @@ impl Reserve {
     }
 
     fn take(&mut self) -> io::Result<()> {
-        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&self.path)?;
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&self.path)?;
         let taken = allocate(&file);
         if taken.is_err() {
             // Half a reserve would only take room away.
