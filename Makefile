@@ -61,3 +61,10 @@ bench: ## measure speed and size, write docs/benchmarks.md; ROWS=verify-1m,list 
 	tools/with-postgres $(TARGET)/release/keyholt-bench run --programs $(TARGET)/release --home $(TARGET)/bench \
 		--json $(TARGET)/$(if $(QUICK),bench-quick,bench).json --page docs/benchmarks.md --peers bench/peers \
 		$(if $(ROWS),--rows $(ROWS)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(QUICK),--quick)
+
+.PHONY: torture
+torture: ## break a running server in every way that must be harmless, write docs/explanation/reliability.md; STEPS=kill,race for some
+	tools/need build postgresql python haproxy deb:strace deb:libfaketime deb:e2fsprogs
+	cargo build --release --locked -p keyholt -p keyholt-torture
+	$(TARGET)/release/keyholt-torture --keyholt $(TARGET)/release/keyholt --home $(TARGET)/torture \
+		$(if $(STEPS),--steps $(STEPS),--page docs/explanation/reliability.md) $(if $(SEED),--seed $(SEED)) $(if $(SHORT),--short)

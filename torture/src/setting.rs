@@ -73,6 +73,11 @@ impl Start {
         }
     }
 
+    /// A server that answers every wrong credential, however many come from one source.
+    pub fn patient_with_guesses() -> Self {
+        Self::default().flag("limits-guesses-per-minute", "1000000")
+    }
+
     /// With one more flag.
     pub fn flag(mut self, name: &str, value: impl Into<String>) -> Self {
         self.flags.push((format!("--{name}"), value.into()));

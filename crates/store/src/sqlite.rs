@@ -36,6 +36,7 @@ mod load;
 mod prepare;
 mod reader;
 mod records;
+mod reserve;
 mod row;
 mod schema;
 mod source;
@@ -318,7 +319,9 @@ impl Store for Sqlite {
         let mut usage = usage.to_vec();
         // Neighbours lie on the same pages; a stable sort keeps the order of one key's uses.
         usage.sort_by_key(|delta| delta.key);
-        self.writer.run(move |connection| usage::note(connection, &usage)).await
+        self.writer
+            .run_with_room(move |connection| usage::note(connection, &usage))
+            .await
     }
 
     async fn usage(&self, project: ProjectId, key: KeyId, from_hour: i64, to_hour: i64) -> Result<Usage, StoreError> {

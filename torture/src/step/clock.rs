@@ -14,8 +14,8 @@ use crate::setting::{Setting, Start, until};
 
 /// How long a server may take to notice a clock that was set.
 const NOTICED_WITHIN: Duration = Duration::from_secs(20);
-/// How long a state is watched that must stay as it is.
-const WATCHED: Duration = Duration::from_secs(2);
+/// How long a state is watched that must stay as it is, in the short form and in the long one.
+const WATCHED: (Duration, Duration) = (Duration::from_millis(600), Duration::from_secs(5));
 
 /// How long the keys live, each with the clock's setting at which it must be found dead first.
 const LIVES: [(&str, &str, &str); 3] = [
@@ -86,7 +86,7 @@ pub(super) fn take(setting: &Setting) -> anyhow::Result<Vec<Figure>> {
             }
         }
         let since = std::time::Instant::now();
-        while since.elapsed() < WATCHED {
+        while since.elapsed() < setting.form.of(WATCHED.0, WATCHED.1) {
             for (name, key) in &keys {
                 let expected = if dead.contains(name) { "expired" } else { "valid" };
                 let said = code(&key.1)?;

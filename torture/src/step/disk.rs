@@ -31,10 +31,22 @@ const CLIENTS: usize = 3;
 
 pub(super) fn take(setting: &Setting) -> anyhow::Result<Vec<Figure>> {
     let house = House::build(setting)?;
-    let mut figures = vec![one_fault(setting, &house)?, lasting_fault(setting, &house)?];
-    figures.push(full(setting, &house)?);
-    figures.extend(power(setting, &house)?);
-    Ok(figures)
+    // Side by side: each has a disk or a folder of its own, and waits for it most of the time.
+    type Part = fn(&Setting, &House) -> anyhow::Result<Vec<Figure>>;
+    let parts: [Part; 4] = [one_fault, lasting_fault, full, power];
+    thread::scope(|scope| {
+        let parts = parts.map(|part| {
+            scope.spawn({
+                let house = &house;
+                move || part(setting, house)
+            })
+        });
+        let mut figures = Vec::new();
+        for part in parts {
+            figures.extend(part.join().map_err(|_| anyhow::anyhow!("a part panicked"))??);
+        }
+        Ok(figures)
+    })
 }
 
 /// A server whose n-th sync fails; `+` lets all later ones fail too.
@@ -54,7 +66,7 @@ fn failing(number: usize, later: &str) -> Start {
 }
 
 /// Every n-th sync fails once: what was acknowledged is there, and the server recovers by itself.
-fn one_fault(setting: &Setting, house: &House) -> anyhow::Result<Figure> {
+fn one_fault(setting: &Setting, house: &House) -> anyhow::Result<Vec<Figure>> {
     let points = setting.form.of(15, 80);
     let (mut wrongs, mut told, mut unstarted, mut acknowledged) = (Wrongs::default(), 0, 0, 0);
     let folder = house.copy(setting)?;
@@ -89,7 +101,7 @@ fn one_fault(setting: &Setting, house: &House) -> anyhow::Result<Figure> {
         compare(setting, house, folder.path(), &mut ledgers, &mut wrongs)?;
     }
     setting.register(ledgers.iter().flatten().flat_map(Held::secrets))?;
-    Ok(Figure::new(
+    Ok(vec![Figure::new(
         format!("an I/O error at each of the first {points} syncs, one at a time, then kill -9"),
         format!(
             "{}; {acknowledged} changes acknowledged, {told} times a client was told, {unstarted} times the start was refused",
@@ -97,11 +109,11 @@ fn one_fault(setting: &Setting, house: &House) -> anyhow::Result<Figure> {
         ),
         "nothing acknowledged lost, recovery without a restart",
         wrongs.count() == 0 && told > 0,
-    ))
+    )])
 }
 
 /// From the n-th sync on all fail: there are never more acknowledgements than syncs that succeeded.
-fn lasting_fault(setting: &Setting, house: &House) -> anyhow::Result<Figure> {
+fn lasting_fault(setting: &Setting, house: &House) -> anyhow::Result<Vec<Figure>> {
     let points = setting.form.of(10, 60);
     let (mut wrongs, mut acknowledged, mut syncs, mut verified) = (Wrongs::default(), 0, 0, 0);
     for number in 1..=points {
@@ -147,7 +159,7 @@ fn lasting_fault(setting: &Setting, house: &House) -> anyhow::Result<Figure> {
         compare(setting, house, folder.path(), &mut ledgers, &mut wrongs)?;
         setting.register(ledgers.iter().flatten().flat_map(Held::secrets))?;
     }
-    Ok(Figure::new(
+    Ok(vec![Figure::new(
         format!("all syncs fail from the n-th on, n = 1 to {points}, then kill -9"),
         format!(
             "{}; {acknowledged} acknowledgements after at most {syncs} syncs, verify went on {verified} times",
@@ -155,19 +167,19 @@ fn lasting_fault(setting: &Setting, house: &House) -> anyhow::Result<Figure> {
         ),
         "no acknowledgement without a sync, verify goes on",
         wrongs.count() == 0 && verified > 0 && acknowledged > 0,
-    ))
+    )])
 }
 
 /// The disk is full: verify goes on, creates get a clear error, and everything is well when there is room again.
-fn full(setting: &Setting, house: &House) -> anyhow::Result<Figure> {
+fn full(setting: &Setting, house: &House) -> anyhow::Result<Vec<Figure>> {
     let what = "the disk is full";
     let disk = match Mounted::memory(setting) {
         Ok(disk) => disk,
         Err(error) => {
-            return Ok(Figure::not_tried(
+            return Ok(vec![Figure::not_tried(
                 what,
                 format!("no small disk can be mounted: {error:#}"),
-            ));
+            )]);
         }
     };
     let data = disk.path().join("data");
@@ -234,7 +246,7 @@ fn full(setting: &Setting, house: &House) -> anyhow::Result<Figure> {
     server.stop()?;
     setting.keep(&data, "full")?;
     let back_shown = back.map_or("never".to_owned(), |back| format!("after {:.2} s", back.as_secs_f64()));
-    Ok(Figure::new(
+    Ok(vec![Figure::new(
         what,
         format!(
             "{}; {} verifies right, {} of {} revokes made, {refusals} creates told `storage_full`, creates work again {back_shown}",
@@ -245,7 +257,7 @@ fn full(setting: &Setting, house: &House) -> anyhow::Result<Figure> {
         ),
         "verifies and revokes go on, creates get 507, recovery without a restart",
         wrongs.count() == 0 && refusals >= 5 && unrevoked == 0 && back.is_some_and(|back| back <= BACK_WITHIN),
-    ))
+    )])
 }
 
 /// The power goes while clients are at work; then the same with syncs that do nothing, to see that it would be noticed.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::caller::Caller;
 use crate::figure::{Figure, Wrongs};
-use crate::house::{House, KEYS, SCOPES, database, owner_name, text};
+use crate::house::{BATCH, House, KEYS, SCOPES, database, owner_name, text};
 use crate::setting::{Dice, Setting, Start};
 
 /// Keys in the database; every kind of life is among them.
@@ -118,17 +118,15 @@ fn fill(olga: &mut Caller) -> anyhow::Result<Vec<String>> {
 fn answers(setting: &Setting, house: &House, data: &Path, secrets: &[String]) -> anyhow::Result<Vec<Value>> {
     let server = setting.start(data, &Start::default())?;
     let mut gateway = house.people.gateway(server.address());
-    let mut all = Vec::with_capacity(secrets.len() * SCOPES.len());
-    for secret in secrets {
-        for scope in SCOPES {
-            let answer = gateway.verdict("/v1/verify", secret, &[scope])?;
-            all.push(if answer.status == 200 {
-                answer.body
-            } else {
-                json!({ "code": answer.status })
-            });
-        }
-    }
+    let questions = secrets
+        .iter()
+        .flat_map(|secret| SCOPES.map(|scope| json!({ "credential": secret, "scopes": [scope], "dry_run": true })));
+    let questions: Vec<Value> = questions.collect();
+    let answer = gateway.ask("POST", BATCH, Some(&json!({ "items": questions })))?;
+    let all = match answer.body.pointer("/results").and_then(Value::as_array) {
+        Some(results) => results.clone(),
+        None => vec![json!({ "code": answer.status }); questions.len()],
+    };
     server.stop()?;
     Ok(all)
 }

@@ -82,7 +82,7 @@ pub(super) fn take(setting: &Setting) -> anyhow::Result<Vec<Figure>> {
         .iter()
         .copied()
         .filter(|point| point.call == "pwrite64")
-        .take(48)
+        .take(24)
         .collect();
     let planted = in_lanes(setting, &house, &few, Word::Liars)?;
     let caught = Figure::new(

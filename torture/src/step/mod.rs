@@ -1,5 +1,6 @@
 //! The steps, in the order in which they are taken.
 
+mod bad_input;
 mod clock;
 mod disk;
 mod drain;
@@ -75,5 +76,10 @@ pub const STEPS: &[Step] = &[
         name: "timing",
         about: "what the time of an answer tells",
         take: timing::take,
+    },
+    Step {
+        name: "bad-input",
+        about: "bad input, directly and through HAProxy",
+        take: bad_input::take,
     },
 ];

@@ -16,8 +16,8 @@ use crate::house::{KEYS, People, furnish, owner_name, text};
 use crate::proxy::Cable;
 use crate::setting::{Dice, Setting, Start, until};
 
-/// The default of `staleness.max`.
-const STALENESS_MAX: Duration = Duration::from_secs(2);
+/// `staleness.max` in the short form, and its default.
+const STALENESS_MAX: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(2));
 /// What a busy machine may add to an agreed time before it counts as broken.
 const TOLERANCE: Duration = Duration::from_secs(2);
 /// How soon after its database a server must be back.
@@ -86,7 +86,11 @@ pub(super) fn take(setting: &Setting) -> anyhow::Result<Vec<Figure>> {
         &format!(":{}/", cable.address().port()),
     );
     let folder = setting.folder()?;
-    let mut server = setting.start(folder.path(), &Start::default().variable("KEYHOLT_DATABASE", url))?;
+    let staleness_max = setting.form.of(STALENESS_MAX.0, STALENESS_MAX.1);
+    let start = Start::default()
+        .variable("KEYHOLT_DATABASE", url)
+        .flag("staleness-max", format!("{}ms", staleness_max.as_millis()));
+    let mut server = setting.start(folder.path(), &start)?;
     let people = furnish(&mut server)?;
     setting.register([&people.operator, &people.gateway])?;
     let mut figures = Vec::new();
@@ -106,7 +110,8 @@ fn suffer(
     address: SocketAddr,
     outage: &Outage,
 ) -> anyhow::Result<Figure> {
-    let length = setting.form.of(Duration::from_secs(5), Duration::from_secs(60));
+    let length = setting.form.of(Duration::from_millis(3500), Duration::from_secs(60));
+    let staleness_max = setting.form.of(STALENESS_MAX.0, STALENESS_MAX.1);
     let (_, good) = make(&mut people.operator(address)).context("before the outage")?;
     let mut operator = people.operator(address);
     let (gone, unknown) = make(&mut operator)?;
@@ -132,7 +137,7 @@ fn suffer(
         thread::sleep(CALM);
         (outage.begin)(postgres, cable);
         let began = Instant::now();
-        *board.dark.lock().unwrap_or_else(PoisonError::into_inner) = Some((began + STALENESS_MAX + TOLERANCE, None));
+        *board.dark.lock().unwrap_or_else(PoisonError::into_inner) = Some((began + staleness_max + TOLERANCE, None));
         thread::sleep(length);
         // What is asked just before the end may be answered after it.
         if let Some((_, end)) = &mut *board.dark.lock().unwrap_or_else(PoisonError::into_inner) {
@@ -166,7 +171,11 @@ fn suffer(
         format!("back after {:.2} s", back.as_secs_f64())
     });
     Ok(Figure::new(
-        format!("PostgreSQL {} for {} s under load", outage.what, length.as_secs()),
+        format!(
+            "PostgreSQL {} for {:.0} s under load",
+            outage.what,
+            length.as_secs_f64()
+        ),
         format!(
             "{}; {} verifies, {} of them 503 `cannot_know`, longest answer {:.2} s, {shown}",
             outcome.wrongs.told(),

@@ -26,6 +26,8 @@ const WARM_UP: Duration = Duration::from_secs(1);
 const GOODPUT: f64 = 0.9;
 /// How long a revocation may take while everything is overloaded, 99 times of 100.
 const REVOKE_P99: Duration = Duration::from_millis(200);
+/// How long whoever revokes rests in between.
+const REVOKE_PAUSE: Duration = Duration::from_millis(10);
 /// What the memory may grow by.
 const GROWTH_BYTES_MAX: u64 = 64 << 20;
 /// Slow clients, the rate at which others ask, and what may be added to their latency.
@@ -68,21 +70,33 @@ fn overload(setting: &Setting, house: &House, server: &Process, script: &Script)
     closed(SATURATING).run(script, || server.cpu())?;
     let before = server.resident()?;
     let mut wrongs = Wrongs::default();
-    for _ in 0..ROUNDS {
-        peaks.push(closed(SATURATING).run(script, || server.cpu())?.per_second() as u64);
+    // Somebody revokes in both, so that what differs is the number of those who ask.
+    let with_revocations = |connections: usize, wrongs: &mut Wrongs| {
         let over = AtomicBool::new(false);
-        let (round, part) = thread::scope(|scope| {
+        let (round, took) = thread::scope(|scope| {
             let revoker = scope.spawn(|| revoke(setting, house, server.address(), &over));
-            let round = closed(OVERLOADING).run(script, || server.cpu());
+            let round = closed(connections).run(script, || server.cpu());
             over.store(true, Ordering::Relaxed);
             (round, revoker.join())
         });
-        goods.push(round?.per_second() as u64);
-        match part {
-            Ok(Ok(part)) => revokes.extend(part),
-            Ok(Err(error)) => wrongs.add(format!("{error:#}")),
-            Err(_) => wrongs.add("the revoker panicked"),
-        }
+        let took = match took {
+            Ok(Ok(took)) => took,
+            Ok(Err(error)) => {
+                wrongs.add(format!("{error:#}"));
+                Vec::new()
+            }
+            Err(_) => {
+                wrongs.add("the revoker panicked");
+                Vec::new()
+            }
+        };
+        anyhow::Ok((round?.per_second() as u64, took))
+    };
+    for _ in 0..ROUNDS {
+        peaks.push(with_revocations(SATURATING, &mut wrongs)?.0);
+        let (good, took) = with_revocations(OVERLOADING, &mut wrongs)?;
+        goods.push(good);
+        revokes.extend(took);
     }
     let growth = server.resident()?.saturating_sub(before);
     let median = |values: &mut Vec<u64>| quantile(values, 0.5).unwrap_or(0) as f64;
@@ -125,6 +139,7 @@ fn revoke(setting: &Setting, house: &House, address: SocketAddr, over: &AtomicBo
         let asked = Instant::now();
         olga.must("POST", &path, Some(&json!({ "cause": "x" })), 200)?;
         took.push(asked.elapsed());
+        thread::sleep(REVOKE_PAUSE);
     }
     Ok(took)
 }

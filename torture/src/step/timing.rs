@@ -18,7 +18,7 @@ const SHORT_LIFE: Duration = Duration::from_millis(800);
 pub(super) fn take(setting: &Setting) -> anyhow::Result<Vec<Figure>> {
     let house = House::build(setting)?;
     let folder = house.copy(setting)?;
-    let server = setting.start(folder.path(), &Start::default())?;
+    let server = setting.start(folder.path(), &Start::patient_with_guesses())?;
     let mut olga = house.people.operator(server.address());
     let mut key = |name: &str, project: &str, owner: &str| {
         let path = format!("/v1/projects/{project}/keys");

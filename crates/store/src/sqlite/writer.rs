@@ -11,6 +11,7 @@ use super::apply::{self, Tip};
 use super::error::{Failure, Refusal};
 use super::prepare::Prepared;
 use super::reader::closed;
+use super::reserve::Reserve;
 use super::{Place, Role};
 use crate::{CommitError, EventNumber, StoreError, Write};
 
@@ -25,6 +26,15 @@ type Numbers = Result<Vec<EventNumber>, CommitError>;
 /// Tells whether the connection is still good.
 type Errand = Box<dyn FnOnce(Result<&mut Connection, StoreError>) -> Health + Send>;
 
+/// Whether something may be written when the disk is nearly full.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Weight {
+    /// It must be tried.
+    Needed,
+    /// It waits until there is room again.
+    CanWait,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Health {
     Good,
@@ -35,7 +45,7 @@ enum Job {
     /// Commits that somebody waits for.
     Commit(Vec<Prepared>, oneshot::Sender<Numbers>),
     /// Anything else that writes, in a transaction of its own.
-    Errand(Errand),
+    Errand(Errand, Weight),
 }
 
 /// The way to the writer thread.
@@ -61,6 +71,7 @@ impl Writer {
             jobs,
             connection: Some(connection),
             later: VecDeque::new(),
+            reserve: Reserve::beside(&place.path),
             place,
         };
         let thread = std::thread::Builder::new().name("sqlite-write".to_owned());
@@ -85,6 +96,22 @@ impl Writer {
         &self,
         errand: impl FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
+        self.send_errand(errand, Weight::Needed).await
+    }
+
+    /// The same, for what waits until there is room on the disk.
+    pub(super) async fn run_with_room<T: Send + 'static>(
+        &self,
+        errand: impl FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.send_errand(errand, Weight::CanWait).await
+    }
+
+    async fn send_errand<T: Send + 'static>(
+        &self,
+        errand: impl FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
+        weight: Weight,
+    ) -> Result<T, StoreError> {
         let (answer, answered) = oneshot::channel();
         let errand: Errand = Box::new(move |connection| {
             let done = connection.and_then(errand);
@@ -96,7 +123,7 @@ impl Writer {
             drop(answer.send(done));
             health
         });
-        self.send(Job::Errand(errand)).await?;
+        self.send(Job::Errand(errand, weight)).await?;
         answered.await.unwrap_or_else(|_| Err(closed()))
     }
 
@@ -119,7 +146,8 @@ impl Writer {
 /// What the writer thread has before it. The connection goes before the place, and with that the lock on the file.
 struct Desk {
     jobs: mpsc::Receiver<Job>,
-    later: VecDeque<Errand>,
+    later: VecDeque<(Errand, Weight)>,
+    reserve: Reserve,
     /// None after the disk failed, until it could be opened again.
     connection: Option<Connection>,
     place: Arc<Place>,
@@ -136,9 +164,11 @@ impl Desk {
                 groups_in_a_row += 1;
             }
             if (idle || groups_in_a_row > PATIENCE)
-                && let Some(errand) = self.later.pop_front()
+                && let Some((errand, weight)) = self.later.pop_front()
             {
-                if errand(self.connection()) == Health::Doubtful {
+                if weight == Weight::CanWait && !self.reserve.is_whole() {
+                    errand(Err(StoreError::Unavailable("there is no room on the disk".to_owned())));
+                } else if errand(self.connection()) == Health::Doubtful {
                     self.connection = None;
                 }
                 groups_in_a_row = 0;
@@ -159,7 +189,7 @@ impl Desk {
         while let Some(job) = next {
             match job {
                 Job::Commit(writes, answer) => group.push((writes, answer)),
-                Job::Errand(errand) => self.later.push_back(errand),
+                Job::Errand(errand, weight) => self.later.push_back((errand, weight)),
             }
             if group.len() >= GROUP_MAX || self.later.len() >= WAITING_MAX {
                 break;
@@ -179,13 +209,38 @@ impl Desk {
 
     /// The answer to each request.
     fn write(&mut self, requests: &[Vec<Prepared>]) -> Vec<Numbers> {
+        // One at a time: a small revocation may find room where a group did not.
+        let apart = |desk: &mut Self| requests.chunks(1).flat_map(|alone| desk.write(alone)).collect();
+        if !self.reserve.is_whole() && !requests.iter().all(|request| must_not_wait(request)) {
+            return match requests {
+                [_] => vec![Err(CommitError::Full)],
+                _ => apart(self),
+            };
+        }
         match self.transaction(requests) {
             Ok(answers) => answers,
-            // One at a time: a small revocation may find room where a group did not.
-            Err(Failure::Full | Failure::NotWritten(_)) if requests.len() > 1 => {
-                requests.chunks(1).flat_map(|alone| self.write(alone)).collect()
+            Err(Failure::Full | Failure::NotWritten(_)) if requests.len() > 1 => apart(self),
+            Err(Failure::Full) if requests.iter().all(|request| must_not_wait(request)) => {
+                self.reserve.spend();
+                self.begin_log_anew();
+                match self.transaction(requests) {
+                    Ok(answers) => answers,
+                    Err(failure) => requests.iter().map(|_| Err(failure.told())).collect(),
+                }
             }
             Err(failure) => requests.iter().map(|_| Err(failure.told())).collect(),
+        }
+    }
+
+    /// Copies the log into the database, so that it can be written anew from its beginning.
+    fn begin_log_anew(&mut self) {
+        let copied = self.connection().and_then(|connection| {
+            let pragma = "PRAGMA wal_checkpoint(RESTART)";
+            Ok(connection.query_row(pragma, [], |row| row.get::<_, i64>(0))?)
+        });
+        // Without it there is what was kept back.
+        if !matches!(copied, Ok(0)) {
+            tracing::warn!(?copied, "the log could not be begun anew");
         }
     }
 
@@ -222,6 +277,26 @@ impl Desk {
         };
         Ok(self.connection.insert(connection))
     }
+}
+
+/// What takes rights away, and must be possible when the disk is full.
+const TAKING_AWAY: [&str; 7] = [
+    "key.revoke",
+    "key.suspend",
+    "key.end_grace",
+    "user.suspend",
+    "team.suspend",
+    "service.suspend",
+    "project.suspend",
+];
+
+/// Whether every commit of a request takes rights away.
+fn must_not_wait(request: &[Prepared]) -> bool {
+    let taking_away = |commit: &Prepared| {
+        let event = &commit.event;
+        !event.refused && TAKING_AWAY.contains(&event.action.as_str())
+    };
+    request.iter().all(taking_away)
 }
 
 /// Opens the file again after the disk failed.
