@@ -14,8 +14,10 @@ TOLD = {"authorization", "content-type", "retry-after", "www-authenticate", "x-e
 
 UUID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b")
 TIME = re.compile(r"\b20\d\d-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)?")
+PASSWORD = re.compile(r"a(?: |%20|\+)holt[^\"&]*")
 SECRET = re.compile(r"\b[a-z][a-z0-9]{0,15}(?:_[a-z0-9]{1,16}){0,2}_[0-9A-Za-z]{38}\b")
 SHAPED_LIKE_JWT = re.compile(r"\beyJ[\w-]+\.eyJ[\w-]+\.[\w-]+")
+HASH = re.compile(r"\$pbkdf2-sha256\$[^\"]*")
 PACKED = re.compile(r"mrsm-key:[A-Za-z0-9+/=]+|(?<=Basic )[A-Za-z0-9+/=]+|(?<=Bearer )[A-Za-z0-9+/]{60,}={0,2}")
 EPOCH = re.compile(r"\b(?:1[89]|2\d)\d{8}(?:\d{3})?\b")
 
@@ -34,6 +36,7 @@ class Names:
         return self.known[text]
 
     def clean(self, text: str) -> str:
+        text = HASH.sub("<hash>", PASSWORD.sub("<password>", text))
         for kind, pattern in (("packed", PACKED), ("token", SHAPED_LIKE_JWT), ("secret", SECRET), ("id", UUID)):
             text = pattern.sub(lambda found, kind=kind: self.name(kind, found.group()), text)
         text = TIME.sub("<time>", text)

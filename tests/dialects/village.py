@@ -12,6 +12,7 @@ TOKEN = re.compile(r"echo (\S+) \|")
 SPOKEN = re.compile(r"The dialect (\w+) is spoken at (\S+)")
 # Long, and in nobody's list of common passwords.
 PASSWORD = "a holt is a den, this one is for keys"
+canary(PASSWORD)
 
 
 class Native:
@@ -47,6 +48,7 @@ def open_village() -> dict[str, str]:
     for name, role in people.items():
         user = {"external_id": name, "name": name.title() + " Lovelace", "email": f"{name}@example.com", "roles": [role]}
         made = native.call("POST", "/v1/projects/acme/users", user)
+        native.call("PUT", f"/v1/projects/acme/users/{name}/password", {"password": PASSWORD})
         env[f"{name.upper()}_ID"] = made["id"]
         key = {"name": "laptop", "owner": {"user": name}, "scopes": "everything"}
         made = native.call("POST", "/v1/projects/acme/keys", key)

@@ -119,5 +119,17 @@ def _():
     equal(example("api_keys.py").splitlines()[-1], "Deleted key 'API_ACCESS_KEY': True")
 
 
+@line("examples/datalayer/move.py")
+def _():
+    places = ("--from", os.environ["DIALECT_URL"], "--to", os.environ["DIALECT_URL"], "--days", "30")
+    keys = {"OLD_KEY": os.environ["ADA_KEY"], "NEW_KEY": os.environ["BOB_KEY"]}
+    bob = DatalayerClient(api_key=os.environ["BOB_KEY"])
+    told = example("move.py", *places, "--dry-run", **keys)
+    equal(told, "would make  ACCESS  Automated access, für alle\n")
+    name, value = example("move.py", *places, **keys).split()
+    equal((name, DatalayerClient(api_key=value).get_profile().handle), ("ACCESS", "bob"))
+    equal(bob.delete_api_key(next(key for key in bob.list_api_keys() if key.name == "ACCESS")), True)
+
+
 client.delete_api_key(made["basic"]["uid"])
 line.end()

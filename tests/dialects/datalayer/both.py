@@ -28,27 +28,34 @@ def command(*words: str, **environment: str) -> tuple[int, str]:
         ["datalayer", *words], capture_output=True, text=True, timeout=120, env=os.environ | environment
     )
     printed = ran.stdout + ran.stderr
-    for word in printed.split():
-        if word.count(".") == 2 and word.startswith("eyJ"):
-            canary(word)
-            canary(word.rsplit(".", 1)[-1])
+    register(printed)
     return ran.returncode, printed
+
+
+def values(printed: str) -> list[str]:
+    """The values of keys that a program printed."""
+    return [word for word in printed.split() if word.count(".") == 2 and word.startswith("eyJ")]
+
+
+def register(printed: str) -> None:
+    """Registers the values that a program printed."""
+    for value in values(printed):
+        canary(value)
+        canary(value.rsplit(".", 1)[-1])
 
 
 def value_in(printed: str) -> str:
     """The value of a key that the command line printed."""
-    return next(word for word in printed.split() if word.count(".") == 2 and word.startswith("eyJ"))
+    return values(printed)[0]
 
 
-def example(name: str) -> str:
+def example(name: str, *words: str, **environment: str) -> str:
     """Runs an example program; answers what it printed."""
     program = pathlib.Path(sys.argv[1]) / name
-    ran = subprocess.run([sys.executable, program], capture_output=True, text=True, timeout=120)
-    for line in ran.stdout.splitlines():
-        if line.startswith("Token value: ") or line.startswith("Key value: "):
-            value = line.partition(": ")[2]
-            canary(value)
-            canary(value.rsplit(".", 1)[-1])
+    ran = subprocess.run(
+        [sys.executable, program, *words], capture_output=True, text=True, timeout=120, env=os.environ | environment
+    )
+    register(ran.stdout)
     if ran.returncode:
         raise AssertionError(f"{name} ended with {ran.returncode}: {ran.stderr}")
     return ran.stdout

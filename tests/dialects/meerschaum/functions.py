@@ -222,6 +222,36 @@ def _():
     equal([token.label for token in connector.get_tokens()], ["laptop"])
 
 
+@line("a token of another Meerschaum, imported with its hash")
+def _():
+    from meerschaum.core.User import hash_password
+
+    old, secret = uuid.uuid4(), "Zq7" + uuid.uuid4().hex
+    packed = "mrsm-key:" + b64encode(f"{old}:{secret}".encode()).decode()
+    for text in (secret, packed):
+        canary(text)
+    row = {
+        "id": str(old),
+        "username": "ada",
+        "label": "veteran",
+        "expiration": None,
+        "is_valid": True,
+        "scopes": ["users:read"],
+        "secret_hash": hash_password(secret, rounds=100_000),
+    }
+    admin = f"Bearer {os.environ['ROOT_KEY']}"
+    for dry_run in (True, False):
+        body = json.dumps({"dry_run": dry_run, "tokens": [row]}).encode()
+        status, told = ask("POST", "/tokens/import", admin, body)
+        equal((status, told["accepted"], told["refused"]), (200, 1, []))
+    veteran = mrsm.get_connector("api", "veteran", **place, api_key=packed)
+    equal(veteran.login(), (True, "API key is valid."))
+    equal(veteran.get_user_id(ada), uuid.UUID(os.environ["ADA_ID"]))
+    token = Token(label="veteran", id=old, secret=secret, instance=connector)
+    equal((token.exists(), token.delete()), (True, (True, "Success")))
+    equal(veteran.login()[0], False)
+
+
 def example(name: str) -> str:
     """Runs an example program; answers what it printed."""
     program = pathlib.Path(sys.argv[1]) / name
