@@ -10,7 +10,7 @@ import threading
 
 BODY_BYTES_MAX = 1 << 20
 # Headers that tell something about the dialect; the others are of the client's library or of every answer.
-TOLD = {"authorization", "content-type", "retry-after", "www-authenticate", "x-external-token", "x-stack-known-error"}
+TOLD = {"authorization", "content-type", "cookie", "set-cookie", "retry-after", "www-authenticate", "x-external-token", "x-stack-known-error"}
 
 UUID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b")
 TIME = re.compile(r"\b20\d\d-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)?")
@@ -27,6 +27,7 @@ class Names:
 
     def __init__(self) -> None:
         self.known: dict[str, str] = {}
+        self.told: dict[str, str] = {}
         self.counts: collections.Counter[str] = collections.Counter()
 
     def name(self, kind: str, text: str) -> str:
@@ -36,6 +37,9 @@ class Names:
         return self.known[text]
 
     def clean(self, text: str) -> str:
+        # What a program named itself has no form by which it could be known; the longest comes first.
+        for told in sorted(self.told, key=len, reverse=True):
+            text = text.replace(told, self.name(self.told[told], told)) if told in text else text
         text = HASH.sub("<hash>", PASSWORD.sub("<password>", text))
         for kind, pattern in (("packed", PACKED), ("token", SHAPED_LIKE_JWT), ("secret", SECRET), ("id", UUID)):
             text = pattern.sub(lambda found, kind=kind: self.name(kind, found.group()), text)
@@ -69,7 +73,10 @@ class Recorder:
             def answer(self) -> None:
                 length = int(self.headers.get("content-length", "0"))
                 with recorder.lock:
-                    recorder.scene = json.loads(self.rfile.read(min(length, BODY_BYTES_MAX)))["name"]
+                    told = json.loads(self.rfile.read(min(length, BODY_BYTES_MAX)))
+                    recorder.scene = told.get("name", recorder.scene)
+                    if "secret" in told:
+                        recorder.names.told[told["secret"]] = told["kind"]
                 self.send_response(204)
                 self.end_headers()
 
@@ -114,14 +121,16 @@ class Recorder:
         lines += [f"< {answer.status} {answer.reason}"]
         lines += [f"< {name}: {value}" for name, value in sorted(answer.getheaders()) if name.lower() in TOLD]
         lines += ["< " + line for line in readable(answered)]
-        return self.names.clean("\n".join(lines))
+        return "\n".join(lines)
 
     def written(self) -> dict[str, str]:
         """Each scene's file with its text."""
         files = {}
         for number, (scene, exchanges) in enumerate(self.scenes.items(), 1):
             slug = re.sub(r"[^a-z0-9]+", "-", scene.lower()).strip("-")
-            files[f"{number:02}-{slug}.txt"] = f"# {scene}\n\n" + "\n\n".join(exchanges) + "\n"
+            # Cleaned at the end: a program may learn only from an answer what in it is secret.
+            text = self.names.clean("\n\n".join(exchanges))
+            files[f"{number:02}-{slug}.txt"] = f"# {scene}\n\n{text}\n"
         return files
 
     def compare(self, folder: pathlib.Path, write: bool) -> list[str]:

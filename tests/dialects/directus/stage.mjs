@@ -1,81 +1,90 @@
-// What every program of this folder needs: the world that the runner made, a reporter, and people with passwords.
-//
-// One line of JSON for each function of the client, so that the runner can make its table.
+// What every program of this folder needs: a line and a scene for each function, and people with passwords.
 import assert from "node:assert/strict";
-import { randomBytes } from "node:crypto";
 import { appendFileSync, readFileSync } from "node:fs";
 import {
   createDirectus,
   createUser,
-  graphql,
   isDirectusError,
   randomString,
   readRoles,
   rest,
   staticToken,
+  updateUser,
 } from "@directus/sdk";
 
 export { assert };
 
-/** Where Keyholt speaks Directus, its administrator's `token`, `email` and `password`, and a file for `secrets`. */
-export const world = JSON.parse(readFileSync(process.env.TRIAL_WORLD, "utf8"));
-
-const installed = new URL("../package.json", import.meta.resolve("@directus/sdk"));
-const { version } = JSON.parse(readFileSync(installed, "utf8"));
+/** Where Keyholt speaks Directus, and the key of its administrator. */
+const { DIALECT_URL, DIALECT_RECORDER, ROOT_KEY, KEYHOLT_TEST_CANARY } = process.env;
+export const url = DIALECT_URL;
 
 /** What ten asterisks stand for: there is a token, and nobody is told it. */
 export const MASK = "**********";
 
-/** Runs one step and tells what came of it. */
-export async function step(name, run) {
-  let failure = null;
-  try {
-    await run();
-  } catch (error) {
-    failure = `${error.name}: ${error.message}${error.errors ? ` ${JSON.stringify(error.errors)}` : ""}`;
-    process.exitCode = 1;
-  }
-  console.log(JSON.stringify({ client: "@directus/sdk", version, step: name, failure }));
+const installed = new URL("../package.json", import.meta.resolve("@directus/sdk"));
+const client = `@directus/sdk ${JSON.parse(readFileSync(installed, "utf8")).version}`;
+
+async function tellRecorder(what) {
+  if (DIALECT_RECORDER) await fetch(`${DIALECT_RECORDER}/scene`, { method: "POST", body: JSON.stringify(what) });
 }
 
-/** Tells the runner of a secret: nothing that the server writes may hold it. */
-export function secret(text) {
-  appendFileSync(world.secrets, `${text}\n`);
+/** Tries one function of the client and tells of it in a line. */
+export async function line(what, run) {
+  await tellRecorder({ name: `${client} ${what}` });
+  try {
+    await run();
+    console.log(`ok      ${client}  ${what}`);
+  } catch (error) {
+    console.log(`FAILED  ${client}  ${what}\n${error.stack}\n${JSON.stringify(error.errors ?? null)}`);
+    process.exitCode = 1;
+  }
+}
+
+/** Registers a secret: nothing that the server writes may hold it, and recordings give it a name. */
+export async function secret(text, kind = "token") {
+  if (KEYHOLT_TEST_CANARY) appendFileSync(`${KEYHOLT_TEST_CANARY}/secrets`, `${text}\n`);
+  await tellRecorder({ secret: text, kind });
   return text;
 }
 
 /** A client that shows this token. */
-export const shows = (token) => createDirectus(world.url).with(staticToken(token)).with(rest()).with(graphql());
+export const shows = (token) => createDirectus(url).with(staticToken(token)).with(rest());
 
 /** A client that shows nothing. */
-export const nobody = () => createDirectus(world.url).with(rest());
+export const nobody = () => createDirectus(url).with(rest());
+
+/** The administrator's client. */
+export const admin = shows(ROOT_KEY);
 
 /** A token as the Data Studio makes one: the server only lends its dice. */
-export async function freshToken() {
-  return secret(await nobody().request(randomString()));
-}
+export const freshToken = async () => secret(await nobody().request(randomString()));
 
-/** A word that nobody used before. */
-export const fresh = (word) => `${word}-${randomBytes(6).toString("hex")}`;
+let people = 0;
 
-/** A client of the administrator. */
-export const administrator = async () => shows(world.token);
+/** An address that nobody has. */
+export const address = () => `person.${(people += 1)}.${process.pid}@example.org`;
 
 /** The id of the role of this name. */
-export async function role(admin, name) {
+export async function role(name) {
   const [found] = await admin.request(readRoles({ filter: { name: { _eq: name } }, fields: ["id", "name"] }));
   assert.equal(found.name, name);
   return found.id;
 }
 
-/** A new user who may do what members may, with a password that we know. */
-export async function person(admin, more = {}) {
-  const password = secret(`${randomBytes(12).toString("base64url")} and a horse`);
-  const email = `${fresh("person")}@example.org`;
-  const user = await admin.request(
-    createUser({ email, password, role: await role(admin, "member"), first_name: "Ada", ...more }, { fields: ["*"] }),
-  );
-  return { ...user, email, password };
+const member = await role("member");
+
+/** A new user who may do what members may. */
+export async function person(more = {}) {
+  const wish = { email: await secret(address(), "address"), role: member, first_name: "Ada", ...more };
+  return admin.request(createUser(wish, { fields: ["*"] }));
+}
+
+/** A new user with a token. */
+export async function holder() {
+  const token = await freshToken();
+  const user = await person();
+  await admin.request(updateUser(user.id, { token }));
+  return { ...user, token };
 }
 
 /** What the server refuses must be refused like this. */

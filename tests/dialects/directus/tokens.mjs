@@ -14,25 +14,24 @@ import {
   updateUsersBatch,
   withToken,
 } from "@directus/sdk";
-import { MASK, administrator, assert, fresh, freshToken, nobody, person, refused, role, secret, shows, step, world } from "./stage.mjs";
+import { MASK, address, admin, assert, freshToken, nobody, person, refused, role, secret, shows, line, url } from "./stage.mjs";
 
-const admin = await administrator();
-const ada = await person(admin);
+const ada = await person();
 const adas = await freshToken();
 
-await step("updateUser: an administrator gives somebody a token", async () => {
+await line("updateUser: an administrator gives somebody a token", async () => {
   const answer = await admin.request(updateUser(ada.id, { token: adas }, { fields: ["id", "token"] }));
   assert.deepEqual(answer, { id: ada.id, token: MASK });
 });
 
-await step("staticToken: the client shows it with every request", async () => {
-  const client = createDirectus(world.url).with(staticToken(adas)).with(rest());
+await line("staticToken: the client shows it with every request", async () => {
+  const client = createDirectus(url).with(staticToken(adas)).with(rest());
   const me = await client.request(readMe());
   assert.deepEqual([me.id, me.email, me.token, me.status], [ada.id, ada.email, MASK, "active"]);
 });
 
-await step("staticToken: getToken and setToken", async () => {
-  const client = createDirectus(world.url).with(staticToken(adas)).with(rest());
+await line("staticToken: getToken and setToken", async () => {
+  const client = createDirectus(url).with(staticToken(adas)).with(rest());
   assert.equal(await client.getToken(), adas);
   client.setToken(null);
   await refused(client.request(readMe()), 401, "INVALID_CREDENTIALS");
@@ -40,28 +39,28 @@ await step("staticToken: getToken and setToken", async () => {
   assert.equal((await client.request(readMe({ fields: ["id"] }))).id, ada.id);
 });
 
-await step("withToken: for one request only", async () => {
+await line("withToken: for one request only", async () => {
   const client = nobody();
   assert.equal((await client.request(withToken(adas, readMe({ fields: ["id"] })))).id, ada.id);
   await refused(client.request(readMe()), 401, "INVALID_CREDENTIALS");
 });
 
-await step("withToken: it wins over the client's own", async () => {
-  const bob = await person(admin);
+await line("withToken: it wins over the client's own", async () => {
+  const bob = await person();
   const bobs = await freshToken();
   await admin.request(updateUser(bob.id, { token: bobs }));
   assert.equal((await shows(adas).request(withToken(bobs, readMe({ fields: ["id"] })))).id, bob.id);
 });
 
-await step("access_token in the query", async () => {
+await line("access_token in the query", async () => {
   const me = await nobody().request(readMe({ access_token: adas, fields: ["id"] }));
   assert.equal(me.id, ada.id);
   await refused(shows(adas).request(readMe({ access_token: adas })), 400, "INVALID_PAYLOAD");
 });
 
-await step("updateMe: one makes one's own token, and regenerating kills the old one at once", async () => {
+await line("updateMe: one makes one's own token, and regenerating kills the old one at once", async () => {
   const [first, second] = [await freshToken(), await freshToken()];
-  const eve = await person(admin);
+  const eve = await person();
   await admin.request(updateUser(eve.id, { token: first }));
   const answer = await shows(first).request(updateMe({ token: second }, { fields: ["token"] }));
   assert.deepEqual(answer, { token: MASK });
@@ -69,39 +68,39 @@ await step("updateMe: one makes one's own token, and regenerating kills the old 
   assert.equal((await shows(second).request(readMe({ fields: ["id"] }))).id, eve.id);
 });
 
-await step("updateMe: writing the same token again changes nothing", async () => {
+await line("updateMe: writing the same token again changes nothing", async () => {
   await shows(adas).request(updateMe({ token: adas }));
   assert.equal((await shows(adas).request(readMe({ fields: ["id"] }))).id, ada.id);
 });
 
-await step("updateMe: null takes the token away", async () => {
+await line("updateMe: null takes the token away", async () => {
   const token = await freshToken();
-  const joe = await person(admin);
+  const joe = await person();
   await admin.request(updateUser(joe.id, { token }));
   await shows(token).request(updateMe({ token: null }));
   await refused(shows(token).request(readMe()), 401, "INVALID_CREDENTIALS");
   assert.equal((await admin.request(readUser(joe.id, { fields: ["token"] }))).token, null);
 });
 
-await step("updateUser: an empty text takes it away too", async () => {
+await line("updateUser: an empty text takes it away too", async () => {
   const token = await freshToken();
-  const joe = await person(admin);
+  const joe = await person();
   await admin.request(updateUser(joe.id, { token }));
   assert.equal((await admin.request(updateUser(joe.id, { token: "" }, { fields: ["token"] }))).token, null);
   await refused(shows(token).request(readMe()), 401, "INVALID_CREDENTIALS");
 });
 
-await step("createUser: with a token from the start", async () => {
+await line("createUser: with a token from the start", async () => {
   const token = await freshToken();
   const made = await admin.request(
-    createUser({ email: `${fresh("bot")}@example.org`, token, role: await role(admin, "member") }, { fields: ["id", "token", "status"] }),
+    createUser({ email: await secret(address(), "address"), token, role: await role("member") }, { fields: ["id", "token", "status"] }),
   );
   assert.deepEqual([made.token, made.status], [MASK, "active"]);
   assert.equal((await shows(token).request(readMe({ fields: ["id"] }))).id, made.id);
 });
 
-await step("updateUsers: several people's tokens are taken away at once", async () => {
-  const people = [await person(admin), await person(admin)];
+await line("updateUsers: several people's tokens are taken away at once", async () => {
+  const people = [await person(), await person()];
   const tokens = [await freshToken(), await freshToken()];
   await admin.request(updateUser(people[0].id, { token: tokens[0] }));
   await admin.request(updateUser(people[1].id, { token: tokens[1] }));
@@ -110,8 +109,8 @@ await step("updateUsers: several people's tokens are taken away at once", async 
   for (const token of tokens) await refused(shows(token).request(readMe()), 401, "INVALID_CREDENTIALS");
 });
 
-await step("updateUsersBatch: each gets a token of their own", async () => {
-  const people = [await person(admin), await person(admin)];
+await line("updateUsersBatch: each gets a token of their own", async () => {
+  const people = [await person(), await person()];
   const tokens = [await freshToken(), await freshToken()];
   const items = people.map(({ id }, place) => ({ id, token: tokens[place] }));
   const answer = await admin.request(updateUsersBatch(items, { fields: ["id", "token"] }));
@@ -121,9 +120,9 @@ await step("updateUsersBatch: each gets a token of their own", async () => {
   }
 });
 
-await step("a suspended owner's token stops, and works again afterwards", async () => {
+await line("a suspended owner's token stops, and works again afterwards", async () => {
   const token = await freshToken();
-  const sam = await person(admin);
+  const sam = await person();
   await admin.request(updateUser(sam.id, { token }));
   await admin.request(updateUser(sam.id, { status: "suspended" }));
   await refused(shows(token).request(readMe()), 401, "INVALID_CREDENTIALS");
@@ -131,18 +130,18 @@ await step("a suspended owner's token stops, and works again afterwards", async 
   assert.equal((await shows(token).request(readMe({ fields: ["id", "status"] }))).status, "active");
 });
 
-await step("the token has the rights of its user as they are now", async () => {
+await line("the token has the rights of its user as they are now", async () => {
   const token = await freshToken();
-  const max = await person(admin, { token });
+  const max = await person({ token });
   await refused(shows(token).request(readUsers()), 403, "FORBIDDEN");
-  await admin.request(updateUser(max.id, { role: await role(admin, "admin") }));
+  await admin.request(updateUser(max.id, { role: await role("admin") }));
   assert.ok((await shows(token).request(readUsers({ fields: ["id"] }))).length > 1);
   await admin.request(updateUser(max.id, { role: null }));
   await refused(shows(token).request(readUsers()), 403, "FORBIDDEN");
   assert.deepEqual(await shows(token).request(readMe()), { id: max.id });
 });
 
-await step("what is too easy to guess, or only the mask, is not taken for a token", async () => {
+await line("what is too easy to guess, or only the mask, is not taken for a token", async () => {
   for (const weak of ["a", "password", MASK, "*".repeat(40), "a".repeat(40), "abcdefghijklmnopqrst", "1234567890".repeat(4)]) {
     const told = await refused(shows(adas).request(updateMe({ token: weak })), 400, "FAILED_VALIDATION");
     assert.ok(!told.message.includes(weak) || weak === "a", told.message);
@@ -150,29 +149,29 @@ await step("what is too easy to guess, or only the mask, is not taken for a toke
   assert.equal((await shows(adas).request(readMe({ fields: ["id"] }))).id, ada.id);
 });
 
-await step("a token that somebody has is refused without being told back", async () => {
+await line("a token that somebody has is refused without being told back", async () => {
   const token = await freshToken();
-  await admin.request(updateUser((await person(admin)).id, { token }));
+  await admin.request(updateUser((await person()).id, { token }));
   const told = await refused(shows(adas).request(updateMe({ token })), 400, "RECORD_NOT_UNIQUE");
   assert.deepEqual([told.extensions.field, JSON.stringify(told).includes(token)], ["token", false]);
 });
 
-await step("a member touches nobody else's token", async () => {
-  const victim = await person(admin);
+await line("a member touches nobody else's token", async () => {
+  const victim = await person();
   await refused(shows(adas).request(updateUser(victim.id, { token: await freshToken() })), 403, "FORBIDDEN");
   await refused(shows(adas).request(readUser(victim.id)), 403, "FORBIDDEN");
 });
 
-await step("randomString: 32 characters, or as many as are wished", async () => {
+await line("randomString: 32 characters, or as many as are wished", async () => {
   assert.match(await nobody().request(randomString()), /^[A-Za-z0-9_-]{32}$/);
   assert.match(await nobody().request(randomString(64)), /^[A-Za-z0-9_-]{64}$/);
   await refused(nobody().request(randomString(501)), 400, "INVALID_QUERY");
 });
 
-await step("a token of one's own making, in whatever alphabet", async () => {
+await line("a token of one's own making, in whatever alphabet", async () => {
   for (const made of [crypto.randomUUID(), Buffer.from(crypto.getRandomValues(new Uint8Array(32))).toString("hex")]) {
-    const owner = await person(admin);
-    await admin.request(updateUser(owner.id, { token: secret(made) }));
+    const owner = await person();
+    await admin.request(updateUser(owner.id, { token: await secret(made) }));
     assert.equal((await shows(made).request(readMe({ fields: ["id"] }))).id, owner.id);
   }
 });
