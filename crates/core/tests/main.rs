@@ -16,6 +16,7 @@ mod remove;
 mod revoke;
 mod rotate;
 mod secrets;
+mod sessions;
 mod static_key;
 mod statistics;
 mod texts;

@@ -41,6 +41,7 @@ fn case() -> impl Strategy<Value = Case> {
     ];
     let shown = prop_oneof![
         3 => Just(Shown::Current),
+        1 => Just(Shown::Superseded),
         2 => (0..10u64).prop_map(|hours| Shown::Retiring { until: NEW_YEAR.plus(Span::hours(hours)) }),
         1 => Just(Shown::Superseded),
     ];

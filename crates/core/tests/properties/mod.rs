@@ -5,6 +5,7 @@ mod judging;
 mod scopes;
 mod seals;
 mod secrets;
+mod sessions;
 mod texts;
 mod times;
 

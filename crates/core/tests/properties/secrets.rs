@@ -13,7 +13,7 @@ use keyholt_core::text::Environment;
 use super::cases;
 use crate::support::Seeded;
 
-static SCANNER: LazyLock<Regex> = LazyLock::new(|| Regex::new(PATTERN).unwrap());
+pub(super) static SCANNER: LazyLock<Regex> = LazyLock::new(|| Regex::new(PATTERN).unwrap());
 
 #[derive(Clone, Debug)]
 struct Kind {
