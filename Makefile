@@ -68,3 +68,10 @@ torture: ## break a running server in every way that must be harmless, write doc
 	cargo build --release --locked -p keyholt -p keyholt-torture
 	$(TARGET)/release/keyholt-torture --keyholt $(TARGET)/release/keyholt --home $(TARGET)/torture \
 		$(if $(STEPS),--steps $(STEPS),--page docs/explanation/reliability.md) $(if $(SEED),--seed $(SEED)) $(if $(SHORT),--short)
+	$(if $(STEPS),,tools/need schemathesis)
+	$(if $(STEPS),,$(TOOLS) TRIAL_BINARY=$(TARGET)/release/keyholt tools/with-postgres bash -c \
+		'TRIAL_DATABASE=$$KEYHOLT_TEST_POSTGRES tools/with-keyholt "$$PWD/tools/contract"')
+
+.PHONY: fuzz
+fuzz: ## look for inputs that break something, ten minutes for each target; FUZZ_SECONDS=60 TARGETS="secret scope"
+	tools/fuzz $(or $(FUZZ_SECONDS),600) $(TARGETS)
