@@ -102,6 +102,31 @@ pub struct LoggedIn {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, nullable = false)]
     pub refresh_token: Option<RevealedSecret>,
+    /// What opens doors for some minutes, as `Authorization: Bearer …`. Left out in cookie mode.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, nullable = false)]
+    pub access_token: Option<RevealedSecret>,
+    /// `Bearer`, where there is an access token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub token_type: Option<String>,
+    /// How many seconds the access token works.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub expires_in: Option<u64>,
+}
+
+impl LoggedIn {
+    /// A session that is shown by nothing in the answer itself.
+    pub fn bare(session: Session) -> Self {
+        Self {
+            session,
+            refresh_token: None,
+            access_token: None,
+            token_type: None,
+            expires_in: None,
+        }
+    }
 }
 
 /// A session as it is shown. It never holds a secret.
