@@ -24,7 +24,7 @@ const UNNAMED: &str = "log-in";
 /// A log-in.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(examples(json!({"login": "ada@example.org", "password": "correct horse battery staple"})))]
+#[schema(examples(json!({"login": "ada@example.org", "password": "a phrase that nobody else has"})))]
 pub struct LogIn {
     /// The user's external id, or the e-mail address where only one user has it.
     #[schema(min_length = 1, max_length = 254)]

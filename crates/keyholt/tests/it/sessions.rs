@@ -4,10 +4,9 @@ use insta::assert_snapshot;
 use keyholt_api::code::Code;
 use serde_json::{Value, json};
 
-use crate::desk::{Desk, about_self};
+use crate::desk::{Desk, PASSWORD, about_self};
 use crate::stub::{Canned, Stub};
 
-const PASSWORD: &str = "correct horse battery staple";
 const SESSION: &str = "0199a3c4-7b1e-7c00-8000-6f9d2f3f1a77";
 
 fn session() -> Value {
