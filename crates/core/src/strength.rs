@@ -78,7 +78,11 @@ fn bits(text: &[u8]) -> f64 {
     } else {
         text.len()
     };
-    let alphabet = if drawn < text.len() { letters } else { letters + length(others) };
+    let alphabet = if drawn < text.len() {
+        letters
+    } else {
+        letters + length(others)
+    };
     f64::from(length(drawn)) * f64::from(alphabet.max(1)).log2()
 }
 
@@ -140,7 +144,8 @@ mod tests {
 
     #[test]
     fn the_mask_is_not_a_secret() {
-        for mask in ["*", "**********", "••••••••••••••••••••••••••••••••"] {
+        for mask in ["*", "**********", "••••••••••••••••••••••••••••••••"]
+        {
             assert_eq!(strong(mask), Err(Weak::Mask));
         }
     }

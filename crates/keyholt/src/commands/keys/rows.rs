@@ -164,7 +164,9 @@ fn read_jsonl(text: &str, faults: &mut Vec<String>) -> Vec<Row> {
             continue;
         }
         let place = Place::Line(number);
-        let key = serde_json::from_str(line).map_err(|error| json_fault(&error)).and_then(hashed);
+        let key = serde_json::from_str(line)
+            .map_err(|error| json_fault(&error))
+            .and_then(hashed);
         match key {
             Ok(key) => rows.push(Row { place, key }),
             Err(says) => faults.push(format!("{place}: {says}")),
@@ -374,10 +376,16 @@ mod tests {
         let both = format!("secret,secret_sha256,name\n{PLAIN},{A},ci\n{PLAIN},,ci\n,,ci\n");
         assert_eq!(
             read_text(&both, Format::Csv).unwrap_err(),
-            [format!("line 2: {BOTH}"), "line 4: there is neither `secret_sha256` nor `secret`".to_owned()]
+            [
+                format!("line 2: {BOTH}"),
+                "line 4: there is neither `secret_sha256` nor `secret`".to_owned()
+            ]
         );
         let both = format!("[{{\"secret\":\"{PLAIN}\",\"secret_sha256\":\"{A}\",\"name\":\"ci\"}}]");
-        assert_eq!(read_text(&both, Format::Json).unwrap_err(), [format!("entry 1: {BOTH}")]);
+        assert_eq!(
+            read_text(&both, Format::Json).unwrap_err(),
+            [format!("entry 1: {BOTH}")]
+        );
     }
 
     #[test]

@@ -90,7 +90,11 @@ async fn what_is_done_leaves_its_event_and_what_changes_nothing_leaves_none() {
             let before = village.house.trail().await.len();
             // What is nobody's own takes an administrator.
             let is_own = !matches!(operation.needs, Needs::Scope(scope) if scope.starts_with("keyholt:"));
-            let doer = if is_own { (speaker.doer)(&village) } else { &village.admins };
+            let doer = if is_own {
+                (speaker.doer)(&village)
+            } else {
+                &village.admins
+            };
             let reply = ask(speaker, &village, &operation, &doer.secret).await.ok();
             (speaker.canary)(&reply);
             let mut trail = village.house.trail().await;

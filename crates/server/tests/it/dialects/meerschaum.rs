@@ -214,7 +214,11 @@ async fn a_list_shows_what_the_client_can_read_and_finds_every_label() {
         json!(["c", "a"]),
         "as the server of the original reads"
     );
-    assert_eq!(labels("?labels=").await.as_array().unwrap().len(), 6, "no label is every label");
+    assert_eq!(
+        labels("?labels=").await.as_array().unwrap().len(),
+        6,
+        "no label is every label"
+    );
     let list = as_ada(&village, Method::GET, "/tokens?labels=a", Value::Null)
         .await
         .ok()
