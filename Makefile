@@ -58,7 +58,7 @@ bench: ## measure speed and size, write docs/benchmarks.md; ROWS=verify-1m,list 
 	command -v npm >/dev/null || tools/need deb:nodejs deb:npm
 	python3 -c 'import ensurepip' 2>/dev/null || tools/need deb:python3-venv
 	cargo build --release --locked -p keyholt -p keyholt-bench
-	tools/with-postgres $(TARGET)/release/keyholt-bench run --programs $(TARGET)/release --home $(TARGET)/bench \
+	tools/with-postgres chrt --batch 0 $(TARGET)/release/keyholt-bench run --programs $(TARGET)/release --home $(TARGET)/bench \
 		--json $(TARGET)/$(if $(QUICK),bench-quick,bench).json --page docs/benchmarks.md --peers bench/peers \
 		$(if $(ROWS),--rows $(ROWS)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(QUICK),--quick)
 
