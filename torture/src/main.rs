@@ -83,7 +83,7 @@ fn main() -> anyhow::Result<ExitCode> {
     }
     if let Some(page) = &arguments.page {
         ensure!(found.len() == STEPS.len(), "a page is written after a whole run only");
-        page::write(page, &found, &run)?;
+        page::write(page, &found, &run, &setting)?;
     }
     let figures: usize = found.iter().map(|(_, figures)| figures.len()).sum();
     if failed.is_empty() {

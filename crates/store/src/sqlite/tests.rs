@@ -55,7 +55,13 @@ async fn nobody_else_can_read_the_files_whatever_the_umask_is() {
     if let Some(database) = as_child() {
         let store = Sqlite::open(&database).expect("a new store");
         World::founded(&store).await;
-        for name in ["keyholt.db", "keyholt.db-wal", "keyholt.db-shm", "keyholt.db.lock"] {
+        for name in [
+            "keyholt.db",
+            "keyholt.db-wal",
+            "keyholt.db-shm",
+            "keyholt.db.lock",
+            "keyholt.db.reserve",
+        ] {
             assert_eq!(mode(&database.with_file_name(name)), 0o600, "{name}");
         }
         return;
