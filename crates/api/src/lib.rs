@@ -24,6 +24,7 @@ pub mod scopes;
 pub mod secret;
 pub mod session;
 pub mod setup;
+pub mod signing_key;
 pub mod usage;
 pub mod verify;
 pub mod whoami;

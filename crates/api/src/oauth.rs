@@ -78,12 +78,82 @@ pub struct ServerMetadata {
     pub token_endpoint: String,
     /// Where its keys are published.
     pub jwks_uri: String,
+    /// Where clients ask about tokens.
+    pub introspection_endpoint: String,
+    /// Where clients end tokens.
+    pub revocation_endpoint: String,
     /// No endpoint of this server answers with a redirection.
     pub response_types_supported: Vec<String>,
     /// The grants.
     pub grant_types_supported: Vec<String>,
-    /// How clients say who they are.
+    /// How clients say who they are when they want a token.
     pub token_endpoint_auth_methods_supported: Vec<String>,
+    /// How they do when they ask about one.
+    pub introspection_endpoint_auth_methods_supported: Vec<String>,
+    /// How they do when they end one.
+    pub revocation_endpoint_auth_methods_supported: Vec<String>,
+}
+
+/// What is posted to ask about a token or to end one, form-encoded.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct IntrospectionRequest {
+    /// The access token or the key's secret.
+    pub token: String,
+    /// What the client thinks it is; of no consequence here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_type_hint: Option<String>,
+    /// The key's id, where the client is not named in `Authorization: Basic`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+    /// The key's secret, where it is not in `Authorization: Basic`. Never both.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_secret: Option<String>,
+}
+
+/// Whether a token is good now (RFC 7662). All but `active` is left out where it is not.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub struct Introspection {
+    /// Whether it is good.
+    pub active: bool,
+    /// What it may do now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
+    /// The key that it is, or that it hangs on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+    /// How people name whom it acts for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// `Bearer`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_type: Option<String>,
+    /// When it is dead, in seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exp: Option<i64>,
+    /// When it was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub iat: Option<i64>,
+    /// Its subject.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sub: Option<String>,
+    /// Whom it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aud: Option<String>,
+    /// Who made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub iss: Option<String>,
+    /// Its id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jti: Option<String>,
+    /// Its project.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
+    /// `user`, `team` or `service`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner_kind: Option<String>,
+    /// The id of whom it acts for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner_id: Option<String>,
 }
 
 /// A set of public keys (RFC 7517).

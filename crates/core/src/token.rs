@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::commit::Revision;
+use crate::actor::Source;
+use crate::audit::{ActorRef, Event, Noun, Outcome, Target};
+use crate::commit::{Change, Commit, Record, Revision};
 use crate::entropy::Entropy;
 use crate::id::{KeyId, ProjectId, TokenId};
 use crate::key::{Allowed, Bounds};
@@ -28,6 +30,8 @@ pub const SCOPE_CLAIM_BYTES_MAX: usize = 4 * 1024;
 pub const EXTRA_BYTES_MAX: usize = 1024;
 /// Most actors in a row, each acting for the one before.
 pub const ACTORS_MAX: usize = 4;
+/// Most recalled tokens of a project that are not dead yet.
+pub const RECALLED_MAX: usize = 100_000;
 /// The longest life of a component session.
 pub const COMPONENT_LIFETIME_MAX: Span = Span::secs(3_600);
 /// The claims that say something about the token itself; metadata never becomes one of them.
@@ -276,6 +280,16 @@ impl Token {
         serde_json::to_string(&All { ours, extra }).unwrap_or_default()
     }
 
+    /// The same token for one audience; for a token that was for nobody in particular.
+    #[must_use]
+    pub fn aimed_at(self, audience: Audience) -> Self {
+        Self {
+            bounds: bound_to(&audience),
+            audience,
+            ..self
+        }
+    }
+
     /// Its scopes as OAuth writes them: one text, with a space between two.
     pub fn scope_text(&self) -> String {
         let texts: Vec<&str> = self.scopes().iter().map(Scope::as_str).collect();
@@ -438,12 +452,14 @@ pub enum Wished {
 }
 
 /// Who stands in `sub`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Subject {
     /// The key, as its own client.
     Client,
-    /// The owner: a person who logged in.
+    /// The owner: a person who logged in, or whom a component session acts for.
     Owner,
+    /// Whoever stood in the token that this one is made from.
+    As(String),
 }
 
 /// What the verb needs to know of the world.
@@ -540,6 +556,7 @@ pub fn mint(
         subject: match wish.subject {
             Subject::Client => parent.key.to_string(),
             Subject::Owner => parent.owner.uuid().to_string(),
+            Subject::As(subject) => subject,
         },
         owner: parent.owner,
         owner_handle: world.owner_handle.to_owned(),
@@ -551,6 +568,115 @@ pub fn mint(
         actors: wish.actors,
         hands_on: None,
     })
+}
+
+/// Decides what a component session claims: a token that hangs on the key of a back end and acts for somebody else.
+pub fn mint_component(
+    key: &Dossier<'_>,
+    owner: Owner,
+    bearer: Bearer<'_>,
+    wish: ComponentWish,
+    world: Mint<'_>,
+    now: Moment,
+    entropy: &mut dyn Entropy,
+) -> Result<Token, MintError> {
+    let permissions = component_permissions(&key.effective(), bearer.permissions);
+    let acting = Dossier {
+        owner,
+        access: &Access::Everything,
+        permissions: &permissions,
+        ..key.clone()
+    };
+    let token = mint(
+        &acting,
+        TokenWish {
+            scopes: wish.scopes,
+            audience: wish.audience,
+            lifetime: wish.lifetime,
+            subject: Subject::Owner,
+            actors: vec![key.key.to_string()],
+        },
+        world,
+        now,
+        entropy,
+    )?;
+    Ok(Token {
+        // Whole seconds, as the claim has it.
+        hands_on: wish.keys_last_at_most.map(|most| Span::secs(most.ms() / 1_000)),
+        ..token
+    })
+}
+
+/// What a back end wishes for.
+#[derive(Clone, Debug)]
+pub struct ComponentWish {
+    /// Which scopes.
+    pub scopes: Wished,
+    /// Whom the session is for; `None` is the project's usual audience.
+    pub audience: Option<Audience>,
+    /// How long it shall live.
+    pub lifetime: Option<Span>,
+    /// The longest life of keys that are made with it; `None` is as long as the back end's own key lives.
+    pub keys_last_at_most: Option<Span>,
+}
+
+/// Recalls a token before its end. One that is dead anyway needs no recalling.
+pub fn recall(token: &Token, actor: ActorRef, source: Source, now: Moment) -> Option<Commit> {
+    if now >= token.expires_at {
+        return None;
+    }
+    let record = Record::Token(RevokedToken {
+        id: token.id,
+        project: token.project,
+        owner: token.owner,
+        parent: token.parent,
+        revoked_at: now,
+        expires_at: token.expires_at,
+        revision: Revision::FIRST,
+    });
+    let event = Event {
+        actor: Some(actor),
+        owner: Some(token.owner),
+        after: Some(record.view()),
+        ..own_event("token.revoke", token.project, Some(token.id), source, now)
+    };
+    Some(Commit::by_itself(event, vec![Change::Insert(record)]))
+}
+
+/// Forgets recalled tokens of one project that are dead by now. `None` where there is none.
+pub fn forget(project: ProjectId, tokens: Vec<RevokedToken>, source: Source, now: Moment) -> Option<Commit> {
+    let dead = |token: &RevokedToken| token.project == project && now >= token.expires_at;
+    let changes: Vec<Change> = tokens
+        .into_iter()
+        .filter(dead)
+        .map(|token| Change::Remove {
+            record: Record::Token(token),
+        })
+        .collect();
+    if changes.is_empty() {
+        return None;
+    }
+    let event = own_event("token.forget", project, None, source, now);
+    Some(Commit::by_itself(event, changes))
+}
+
+fn own_event(action: &str, project: ProjectId, token: Option<TokenId>, source: Source, now: Moment) -> Event {
+    Event {
+        project,
+        at: now,
+        action: action.to_owned(),
+        outcome: Outcome::Done,
+        actor: None,
+        target: Target {
+            noun: Noun::Token,
+            id: token.map(TokenId::uuid),
+        },
+        owner: None,
+        cause: None,
+        source,
+        before: None,
+        after: None,
+    }
 }
 
 fn audience(bounds: &Bounds, wished: Option<Audience>, world: &Mint<'_>) -> Result<Audience, MintError> {
@@ -604,4 +730,116 @@ pub struct RevokedToken {
     pub expires_at: Moment,
     /// How often the record was changed.
     pub revision: Revision,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::SYSTEM;
+
+    const ISSUER: &str = "https://keyholt.example";
+
+    fn good() -> serde_json::Map<String, Value> {
+        let value = serde_json::json!({
+            "iss": ISSUER,
+            "sub": "0197a3c4-7b1e-7c00-8000-6f9d2f3f1a20",
+            "aud": ISSUER,
+            "exp": 1_893_456_300,
+            "iat": 1_893_456_000,
+            "jti": "0197a3c4-7b1e-7c00-8000-6f9d2f3f1a21",
+            "client_id": "0197a3c4-7b1e-7c00-8000-6f9d2f3f1a20",
+            "scope": "orders:read",
+            "project": SYSTEM,
+            "owner": {"kind": "user", "id": "0197a3c4-7b1e-7c00-8000-6f9d2f3f1a22", "handle": "ada"},
+        });
+        value.as_object().cloned().unwrap_or_default()
+    }
+
+    fn read(claims: &serde_json::Map<String, Value>) -> Result<Token, NotOurs> {
+        Token::read(&serde_json::to_vec(claims).unwrap(), SYSTEM, ISSUER)
+    }
+
+    #[test]
+    fn claims_are_read_back_as_they_were_written() {
+        let token = read(&good()).unwrap();
+        let extra = BTreeMap::from([("plan".to_owned(), Value::from("gold"))]);
+        let written = token.claims(ISSUER, &extra);
+        assert!(written.contains(r#""plan":"gold""#), "{written}");
+        assert_eq!(Token::read(written.as_bytes(), SYSTEM, ISSUER), Ok(token));
+    }
+
+    #[test]
+    fn a_claim_of_another_type_or_value_is_refused() {
+        let odd = [
+            ("exp", serde_json::json!("1893456300")),
+            ("exp", serde_json::json!(1_893_456_300.5)),
+            ("exp", serde_json::json!(-1)),
+            ("exp", serde_json::json!(null)),
+            ("exp", serde_json::json!(u64::MAX)),
+            ("iat", serde_json::json!("now")),
+            ("nbf", serde_json::json!("2999-01-01")),
+            ("nbf", serde_json::json!(1)),
+            ("aud", serde_json::json!([ISSUER])),
+            ("aud", serde_json::json!(null)),
+            ("iss", serde_json::json!("https://keyholt.example/")),
+            ("iss", serde_json::json!("https://KEYHOLT.example")),
+            ("iss", serde_json::json!("http://keyholt.example")),
+            ("scope", serde_json::json!(["admin"])),
+            ("scope", serde_json::json!("admin  read")),
+            ("scope", serde_json::json!(" admin")),
+            ("jti", serde_json::json!("x")),
+            ("client_id", serde_json::json!(7)),
+            ("project", serde_json::json!("0197a3c4-7b1e-7c00-8000-6f9d2f3f1a20")),
+            ("owner", serde_json::json!("ada")),
+            ("gen", serde_json::json!("xyz")),
+            ("act", serde_json::json!("somebody")),
+        ];
+        for (name, value) in odd {
+            let mut claims = good();
+            claims.insert(name.to_owned(), value.clone());
+            assert_eq!(read(&claims), Err(NotOurs), "{name}: {value}");
+        }
+        for name in [
+            "iss",
+            "sub",
+            "aud",
+            "exp",
+            "iat",
+            "jti",
+            "client_id",
+            "project",
+            "owner",
+        ] {
+            let mut claims = good();
+            claims.remove(name);
+            assert_eq!(read(&claims), Err(NotOurs), "without {name}");
+        }
+    }
+
+    #[test]
+    fn a_claim_given_twice_is_refused() {
+        let text = serde_json::to_string(&good()).unwrap();
+        for twice in [
+            r#""scope":"admin""#,
+            r#""exp":9999999999"#,
+            r#""iss":"https://keyholt.example""#,
+        ] {
+            let doubled = format!("{{{twice},{}", &text[1..]);
+            assert_eq!(Token::read(doubled.as_bytes(), SYSTEM, ISSUER), Err(NotOurs), "{twice}");
+        }
+        assert_eq!(Token::read(b"[]", SYSTEM, ISSUER), Err(NotOurs));
+        let huge = text.replace("1893456300", "1e400");
+        assert_eq!(Token::read(huge.as_bytes(), SYSTEM, ISSUER), Err(NotOurs));
+    }
+
+    #[test]
+    fn more_actors_than_may_act_for_one_another_are_refused() {
+        let mut act = serde_json::json!({"sub": "a"});
+        for _ in 0..ACTORS_MAX {
+            act = serde_json::json!({"sub": "a", "act": act});
+        }
+        let mut claims = good();
+        claims.insert("act".to_owned(), act);
+        assert_eq!(read(&claims), Err(NotOurs));
+    }
 }

@@ -313,6 +313,9 @@ fn about(project: ProjectId, kid: &str) -> String {
 }
 
 #[cfg(test)]
+mod wycheproof;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use keyholt_core::id::SYSTEM;

@@ -36,6 +36,7 @@ mod services;
 mod sessions;
 mod setup;
 mod show;
+mod signing_keys;
 mod teams;
 mod users;
 mod verify;
@@ -60,14 +61,14 @@ pub use client_address::client_address;
 pub use fail::Fail;
 pub use openapi::{document, document_json};
 pub use operations::{Needs, Operation, operations};
-pub(crate) use place::From as Whence;
+pub(crate) use place::{From as Whence, ProjectWord};
 pub use verify::{inadmissible, verdict};
 
 use self::client_address::came_in_the_clear;
 use self::parameters::Parameters;
 use crate::config::{Config, PublicUrl};
 use crate::keeper::Keeper;
-use crate::oauth::{metadata, token};
+use crate::oauth::{introspect, metadata, revoke, token};
 
 /// What every handler needs.
 #[derive(Clone)]
@@ -212,7 +213,12 @@ fn routes() -> OpenApiRouter<Door> {
         .routes(routes!(projects::resume))
         .routes(routes!(events::list))
         .routes(routes!(export::export))
+        .routes(routes!(signing_keys::list, signing_keys::rotate))
+        .routes(routes!(signing_keys::withdraw))
+        .routes(routes!(signing_keys::start_component))
         .routes(routes!(token::token))
+        .routes(routes!(introspect::introspect))
+        .routes(routes!(revoke::revoke))
         .routes(routes!(metadata::root_metadata))
         .routes(routes!(metadata::project_metadata))
         .routes(routes!(metadata::root_keys))

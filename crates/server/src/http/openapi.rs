@@ -218,6 +218,7 @@ fn path_parameter(word: &str) -> utoipa::openapi::path::Parameter {
         "project" => "The project's id, its slug, or `self` for the caller's own.",
         "key" => "The key's id.",
         "session" => "The session's id.",
+        "kid" => "The key's thumbprint.",
         "user" => "The user's id or external id.",
         "team" => "The team's id or external id.",
         "service" => "The service's id or name.",

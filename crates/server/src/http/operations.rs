@@ -2,7 +2,7 @@
 
 use keyholt_core::actor::{
     Action, Explain, Operate, ReadAudit, ReadKeys, ReadOwners, ReadProject, Verify, WriteKeys, WriteOwners,
-    WriteProject,
+    WriteProject, WriteSessions,
 };
 
 /// One operation of the native API.
@@ -71,6 +71,7 @@ const WRITE_PROJECT: Needs = Needs::action::<WriteProject>();
 const OPERATE: Needs = Needs::action::<Operate>();
 const VERIFY: Needs = Needs::action::<Verify>();
 const EXPLAIN: Needs = Needs::action::<Explain>();
+const WRITE_SESSIONS: Needs = Needs::action::<WriteSessions>();
 const READ_AUDIT: Needs = Needs::action::<ReadAudit>();
 
 macro_rules! operations {
@@ -168,6 +169,13 @@ pub const fn operations() -> &'static [Operation] {
         "list_events" GET "/v1/projects/{project}/events" READ_AUDIT, None;
         "export_events" GET "/v1/projects/{project}/events/export" READ_AUDIT, None;
 
+        "list_signing_keys" GET "/v1/projects/{project}/signing-keys" READ_PROJECT, None;
+        "rotate_signing_key" POST "/v1/projects/{project}/signing-keys" WRITE_PROJECT, Some("signing_key.rotate");
+        "withdraw_signing_key" POST "/v1/projects/{project}/signing-keys/{kid}/withdraw" WRITE_PROJECT, Some("signing_key.withdraw");
+        "start_component_session" POST "/v1/projects/{project}/component-sessions" WRITE_SESSIONS, None;
+
+        "oauth_introspect" POST "/oauth/introspect" Needs::Client, None;
+        "oauth_revoke" POST "/oauth/revoke" Needs::Client, Some("token.revoke");
         "oauth_token" POST "/oauth/token" Needs::Client, None;
         "oauth_metadata" GET "/.well-known/oauth-authorization-server" Needs::Nothing, None;
         "oauth_project_metadata" GET "/.well-known/oauth-authorization-server/projects/{project}" Needs::Nothing, None;

@@ -90,6 +90,30 @@ impl FromRequestParts<Door> for InProject {
     }
 }
 
+/// The project that the path names, as it is written there; for what needs no credential.
+#[derive(Clone, Debug)]
+pub struct ProjectWord(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for ProjectWord {
+    type Rejection = Fail;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Fail> {
+        word(parts, "project").await.map(Self)
+    }
+}
+
+/// The signing key that the path names, by its thumbprint.
+#[derive(Clone, Debug)]
+pub struct Kid(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Kid {
+    type Rejection = Fail;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Fail> {
+        word(parts, "kid").await.map(Self)
+    }
+}
+
 /// Who calls, and the key that the path names.
 #[derive(Clone, Debug)]
 pub struct OnKey {

@@ -20,6 +20,8 @@ const POLL: Duration = Duration::from_millis(50);
 const GATHER: Duration = Duration::from_millis(100);
 /// How often old replays and hours of usage are forgotten.
 const FORGET: Duration = Duration::from_secs(600);
+/// How often signing keys are looked after, and recalled tokens forgotten.
+const TEND: Duration = Duration::from_secs(60);
 /// How long an `Idempotency-Key` is remembered.
 pub(super) const REPLAYS_KEPT: Span = Span::hours(24);
 
@@ -36,7 +38,8 @@ impl Background {
             follow(&keeper),
             gather(&keeper),
             flush(&keeper, self.flush_every),
-            forget(&keeper)
+            forget(&keeper),
+            tend(&keeper)
         );
     }
 }
@@ -93,6 +96,20 @@ async fn forget(keeper: &Keeper) {
         }
         if let Err(error) = keeper.forget_sessions().await {
             tracing::debug!(%error, "old sessions are forgotten later");
+        }
+    }
+}
+
+async fn tend(keeper: &Keeper) {
+    let mut tick = tokio::time::interval(TEND);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        if let Err(error) = keeper.tend_signing_keys().await {
+            tracing::warn!(%error, "signing keys are looked after later");
+        }
+        if let Err(error) = keeper.forget_recalled().await {
+            tracing::debug!(%error, "recalled tokens are forgotten later");
         }
     }
 }

@@ -4,18 +4,24 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError};
 
-use keyholt_core::actor::Source;
+use keyholt_core::actor::{Actor, SESSIONS_WRITE, Source, Subject as Reach, WriteSessions};
 use keyholt_core::audit::Noun;
 use keyholt_core::id::{KeyId, ProjectId};
 use keyholt_core::key::Kind;
+use keyholt_core::owner::Owner;
 use keyholt_core::secret::Presented;
+use keyholt_core::text::Audience;
 use keyholt_core::time::Moment;
-use keyholt_core::token::{Bearer, Mint, Narrowed, Token, TokenWish, extra_claims, mint};
-use keyholt_core::verify::{Ask, Dossier, Verification, judge, standing};
+use keyholt_core::token::{
+    Bearer, COMPONENT_LIFETIME_MAX, ComponentWish, Mint, MintError, Narrowed, Subject, Token, TokenWish,
+    default_audience, extra_claims, mint, mint_component,
+};
+use keyholt_core::verify::{Ask, Dossier, Form, Verification, judge, standing};
 use zeroize::Zeroizing;
 
-use super::{Keeper, Refusal, Unauthenticated};
+use super::{Issuer, Keeper, Refusal, Unauthenticated};
 use crate::jose::{ACCESS_TOKEN, is_compact};
+use crate::keyring::directory::noun_of;
 use crate::keyring::holders::Presence;
 use crate::keyring::ring::Found;
 
@@ -35,7 +41,7 @@ impl From<Found> for Credential {
 }
 
 /// A credential that was judged good, and that tokens may be made from.
-pub struct Parent(Credential);
+pub struct Parent(pub(super) Credential);
 
 impl Parent {
     /// The key that it is, or that it hangs on.
@@ -187,7 +193,7 @@ impl Keeper {
 
     /// Makes an access token that hangs on what was shown. It has no more scopes, lives no longer, and is for no other
     /// audience than that.
-    pub async fn mint_token(&self, parent: &Parent, wish: TokenWish) -> Result<AccessToken, Refusal> {
+    pub async fn mint_token(&self, parent: &Parent, mut wish: TokenWish) -> Result<AccessToken, Refusal> {
         let Parent(credential) = parent;
         if !self.is_fresh() {
             return Err(Refusal::CannotKnow);
@@ -197,6 +203,10 @@ impl Keeper {
             .dossier(credential, |dossier, _| dossier.project)
             .ok_or_else(gone)?;
         let issuer = self.issuer(project).ok_or(Refusal::NotFound(Noun::Project))?;
+        let aim = self.aim(credential, &issuer, &mut wish)?;
+        if let Some(token) = &credential.token {
+            wish.subject = Subject::As(token.subject.clone());
+        }
         let now = self.now();
         let minted = self.dossier(credential, |dossier, owner_handle| {
             if standing(dossier, now).is_some() {
@@ -214,6 +224,101 @@ impl Keeper {
             Ok(mint(dossier, wish, world, now, &mut **entropy)?)
         });
         let token = minted.ok_or_else(gone)??;
+        let token = match aim {
+            Some(audience) => token.aimed_at(audience),
+            None => token,
+        };
+        self.signed(&issuer, token).await
+    }
+
+    /// Makes a narrower access token from a key or another token. Who acts, if that is somebody else, is written down in it.
+    pub async fn exchange(
+        &self,
+        subject: &Parent,
+        acting: Option<&Parent>,
+        mut wish: TokenWish,
+    ) -> Result<AccessToken, Refusal> {
+        wish.actors = subject.token().map(|token| token.actors.clone()).unwrap_or_default();
+        if let Some(acting) = acting {
+            let project = |parent: &Parent| self.dossier(&parent.0, |dossier, _| dossier.project);
+            if project(acting) != project(subject) {
+                return Err(Refusal::Unauthenticated(Unauthenticated::Invalid));
+            }
+            if acting.key() != subject.key() {
+                wish.actors.insert(0, acting.key().to_string());
+            }
+        }
+        self.mint_token(subject, wish).await
+    }
+
+    /// The audience that a token for nobody in particular is made for, where its key is good for that one. Taken out of the
+    /// wish: what is left is a token like the one that was shown.
+    fn aim(&self, credential: &Credential, issuer: &Issuer, wish: &mut TokenWish) -> Result<Option<Audience>, Refusal> {
+        let Some(token) = &credential.token else {
+            return Ok(None);
+        };
+        let is_usual = default_audience(&issuer.policy, &issuer.name).is_some_and(|usual| usual == token.audience);
+        let Some(asked) = wish.audience.take_if(|asked| is_usual && *asked != token.audience) else {
+            return Ok(None);
+        };
+        let allowed = self.keyring.dossier(&credential.found, |key, _| {
+            key.bounds.allows_audience(Some(asked.as_str()))
+        });
+        if allowed == Some(true) {
+            Ok(Some(asked))
+        } else {
+            Err(MintError::Audience.into())
+        }
+    }
+
+    /// A component session: a token that hangs on the key of a back end and acts for a user or team of its project.
+    pub async fn start_component_session(
+        &self,
+        actor: &Actor,
+        project: ProjectId,
+        owner: Owner,
+        wish: ComponentWish,
+    ) -> Result<AccessToken, Refusal> {
+        self.permit::<WriteSessions>(actor, project, Reach::Project, Noun::Project)?;
+        let lacks = || Refusal::Lacks { scope: SESSIONS_WRITE };
+        let found = self.keyring.find_key(actor.key).ok_or_else(lacks)?;
+        // SECURITY: only the newest secret of a key of this very project. What hangs on a secret in its grace, on a token or
+        // on a log-in would outlive it here.
+        let is_backend = actor.home == project
+            && actor.form == Form::Secret
+            && found.kind() != Kind::Session
+            && actor.expiry == found.expiry();
+        if !is_backend {
+            return Err(lacks());
+        }
+        let issuer = self.issuer(project).ok_or(Refusal::NotFound(Noun::Project))?;
+        let entry = self.keyring.owner_entry(owner);
+        let entry = entry
+            .filter(|entry| entry.presence == Presence::Here && entry.project() == project && entry.standing.is_good())
+            .ok_or(Refusal::NotFound(noun_of(owner)))?;
+        let bearer = Bearer {
+            permissions: &entry.permissions,
+            standing: entry.standing,
+        };
+        let now = self.now();
+        let minted = self.keyring.dossier(&found, |key, _| {
+            let world = Mint {
+                policy: &issuer.policy,
+                issuer: &issuer.name,
+                owner_handle: &entry.handle,
+                generation: Some(found.generation()),
+                ends: key.ends(),
+                longest: COMPONENT_LIFETIME_MAX,
+            };
+            let mut entropy = self.entropy.lock().unwrap_or_else(PoisonError::into_inner);
+            mint_component(key, owner, bearer, wish, world, now, &mut **entropy)
+        });
+        let token = minted.ok_or_else(lacks)??;
+        self.signed(&issuer, token).await
+    }
+
+    async fn signed(&self, issuer: &Issuer, token: Token) -> Result<AccessToken, Refusal> {
+        let project = token.project;
         let extra = if issuer.policy.claims.is_empty() {
             BTreeMap::new()
         } else {

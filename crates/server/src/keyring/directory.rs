@@ -13,6 +13,8 @@ use keyholt_core::project::Project;
 use keyholt_core::role::Role;
 use keyholt_core::scope::ScopeSet;
 use keyholt_core::signing::SigningKey;
+use keyholt_core::time::Moment;
+use keyholt_core::token::RevokedToken;
 use uuid::Uuid;
 
 /// All records other than keys. The verify path does not come here.
@@ -26,6 +28,8 @@ pub struct Directory {
     counts: HashMap<(Noun, ProjectId), usize>,
     mailboxes: HashMap<(ProjectId, Box<str>), BTreeSet<UserId>>,
     projects: BTreeSet<Uuid>,
+    /// Recalled tokens, those that are dead first before the others.
+    recalled: BTreeSet<(Moment, Uuid)>,
     signing_keys: HashMap<ProjectId, BTreeSet<Uuid>>,
 }
 
@@ -105,6 +109,16 @@ impl Directory {
         })
     }
 
+    /// Recalled tokens that are dead by now, and so need no recalling any more.
+    pub fn recalled_and_dead(&self, now: Moment, most: usize) -> Vec<RevokedToken> {
+        let dead = self.recalled.iter().take_while(|(at, _)| *at <= now).take(most);
+        dead.filter_map(|(_, id)| match self.record(Noun::Token, *id)?.as_ref() {
+            Record::Token(token) => Some(token.clone()),
+            _ => None,
+        })
+        .collect()
+    }
+
     /// The signing keys of a project.
     pub fn signing_keys(&self, project: ProjectId) -> impl Iterator<Item = &SigningKey> {
         let ids = self.signing_keys.get(&project).into_iter().flatten();
@@ -142,6 +156,9 @@ impl Directory {
         match record.as_ref() {
             Record::Project(project) => {
                 self.projects.insert(project.id.uuid());
+            }
+            Record::Token(token) => {
+                self.recalled.insert((token.expires_at, token.id.uuid()));
             }
             Record::SigningKey(key) => {
                 self.signing_keys.entry(key.project).or_default().insert(key.id.uuid());
@@ -190,6 +207,9 @@ impl Directory {
         match record {
             Record::Project(project) => {
                 self.projects.remove(&project.id.uuid());
+            }
+            Record::Token(token) => {
+                self.recalled.remove(&(token.expires_at, token.id.uuid()));
             }
             Record::SigningKey(key) => take_out(&mut self.signing_keys, key.project, key.id.uuid()),
             _ => {}

@@ -23,6 +23,19 @@ pub fn client(keeper: &Keeper, headers: &HeaderMap, form: &Form, source: &Source
     Ok(keeper.client(&id, &secret, source)?)
 }
 
+/// Recognises the client of a request that need not have one.
+pub fn maybe_client(
+    keeper: &Keeper,
+    headers: &HeaderMap,
+    form: &Form,
+    source: &Source,
+) -> Result<Option<Parent>, OAuthFail> {
+    match shown(headers, form)? {
+        Some(Shown { id, secret }) => Ok(Some(keeper.client(&id, &secret, source)?)),
+        None => Ok(None),
+    }
+}
+
 /// What the client shows, where it shows anything.
 fn shown(headers: &HeaderMap, form: &Form) -> Result<Option<Shown>, OAuthFail> {
     let mut values = headers.get_all(AUTHORIZATION).iter();

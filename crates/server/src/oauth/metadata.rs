@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use http::HeaderValue;
 use http::header::CACHE_CONTROL;
@@ -11,7 +11,7 @@ use keyholt_api::oauth::{KeySet, ServerMetadata};
 use keyholt_core::signing::PUBLISHED_AHEAD;
 
 use super::GRANTS;
-use crate::http::{Door, Fail, json};
+use crate::http::{Door, Fail, ProjectWord, json};
 use crate::keeper::Issuer;
 
 /// Read the issuer's metadata
@@ -30,7 +30,7 @@ pub async fn root_metadata(State(door): State<Door>) -> Result<Response, Fail> {
 #[utoipa::path(get, path = "/.well-known/oauth-authorization-server/projects/{project}",
     operation_id = "oauth_project_metadata", tag = "OAuth",
     responses((status = 200, description = "The metadata.", body = ServerMetadata)))]
-pub async fn project_metadata(State(door): State<Door>, Path(project): Path<String>) -> Result<Response, Fail> {
+pub async fn project_metadata(State(door): State<Door>, ProjectWord(project): ProjectWord) -> Result<Response, Fail> {
     let issuer = named(&door, &project)?;
     metadata(&door, &issuer)
 }
@@ -49,10 +49,13 @@ pub async fn root_keys(State(door): State<Door>) -> Result<Response, Fail> {
 /// Read the public keys of a project as an issuer
 #[utoipa::path(get, path = "/projects/{project}/.well-known/jwks.json", operation_id = "oauth_project_keys", tag = "OAuth",
     responses((status = 200, description = "The keys.", body = KeySet)))]
-pub async fn project_keys(State(door): State<Door>, Path(project): Path<String>) -> Result<Response, Fail> {
+pub async fn project_keys(State(door): State<Door>, ProjectWord(project): ProjectWord) -> Result<Response, Fail> {
     let issuer = named(&door, &project)?;
     Ok(keys(&door, &issuer))
 }
+
+/// How clients say who they are.
+const METHODS: [&str; 2] = ["client_secret_basic", "client_secret_post"];
 
 fn root(door: &Door) -> Result<Arc<Issuer>, Fail> {
     door.keeper.root_issuer().ok_or_else(|| Fail::new(Code::NotFound))
@@ -70,9 +73,13 @@ fn metadata(door: &Door, issuer: &Issuer) -> Result<Response, Fail> {
         issuer: issuer.name.to_string(),
         token_endpoint: format!("{base}/oauth/token"),
         jwks_uri: format!("{}/.well-known/jwks.json", issuer.name),
+        introspection_endpoint: format!("{base}/oauth/introspect"),
+        revocation_endpoint: format!("{base}/oauth/revoke"),
         response_types_supported: Vec::new(),
         grant_types_supported: texts(&GRANTS),
-        token_endpoint_auth_methods_supported: texts(&["client_secret_basic", "client_secret_post"]),
+        token_endpoint_auth_methods_supported: texts(&METHODS),
+        introspection_endpoint_auth_methods_supported: texts(&METHODS),
+        revocation_endpoint_auth_methods_supported: texts(&METHODS),
     });
     Ok(kept(answer))
 }

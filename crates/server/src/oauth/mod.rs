@@ -5,16 +5,21 @@
 //! client.rs    who posted it: Basic or body, never both
 //! token.rs     the grants
 //! metadata.rs  issuers, their keys
+//! introspect.rs, revoke.rs   what was given out, asked about and ended
 //! fail.rs      refusals as RFC 6749 §5.2 writes them
 //! ```
 
 mod client;
 mod fail;
 mod form;
+pub mod introspect;
 pub mod metadata;
+pub mod revoke;
 pub mod token;
 
 /// The grant of machines.
 pub const CLIENT_CREDENTIALS: &str = "client_credentials";
+/// The grant that makes one token from another (RFC 8693).
+pub const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 /// The grants that the token endpoint knows.
-pub const GRANTS: [&str; 1] = [CLIENT_CREDENTIALS];
+pub const GRANTS: [&str; 2] = [CLIENT_CREDENTIALS, TOKEN_EXCHANGE];

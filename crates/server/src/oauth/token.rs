@@ -4,17 +4,18 @@ use axum::extract::State;
 use axum::response::Response;
 use http::HeaderMap;
 use keyholt_api::oauth::{OAuthError, TokenAnswer, TokenRequest};
+use keyholt_core::actor::Source;
 use keyholt_core::scope::ScopeSet;
 use keyholt_core::text::Audience;
 use keyholt_core::time::Span;
 use keyholt_core::token::{Subject, TokenWish, Wished};
 
-use super::CLIENT_CREDENTIALS;
-use super::client::client;
+use super::client::{client, maybe_client};
 use super::fail::OAuthFail;
 use super::form::Form;
+use super::{CLIENT_CREDENTIALS, TOKEN_EXCHANGE};
 use crate::http::{Door, Whence, json};
-use crate::keeper::AccessToken;
+use crate::keeper::{AccessToken, Unauthenticated};
 
 /// Longest list of scopes that is looked at.
 const SCOPE_BYTES_MAX: usize = 8 << 10;
@@ -23,7 +24,8 @@ const SCOPE_BYTES_MAX: usize = 8 << 10;
 ///
 /// The OAuth token endpoint. With `client_credentials` a key, whose id is the client id and whose secret is the client
 /// secret, becomes an access token: a JWT that says who may do what until when. It may do less than the key and never more,
-/// and it dies with the key.
+/// and it dies with the key. With `urn:ietf:params:oauth:grant-type:token-exchange` a key or an access token becomes a
+/// narrower one.
 #[utoipa::path(post, path = "/oauth/token", operation_id = "oauth_token", tag = "OAuth",
     request_body(content = TokenRequest, content_type = "application/x-www-form-urlencoded"),
     responses(
@@ -49,10 +51,59 @@ pub async fn token(
             let minted = keeper.mint_token(&client, wish).await?;
             Ok(given(minted, keeper.now(), None))
         }
+        TOKEN_EXCHANGE => exchange(&door, &headers, &form, &source).await,
         _ => Err(OAuthFail::bad(
             "unsupported_grant_type",
             "this server does not know that grant",
         )),
+    }
+}
+
+/// What RFC 8693 §3 calls an access token; ours are JWTs, so either word is right.
+const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
+const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
+/// What we call a key's secret.
+const KEY: &str = "urn:keyholt:token-type:key";
+
+/// One token from another: the subject's, narrower; with the actor in it, if that is somebody else.
+async fn exchange(door: &Door, headers: &HeaderMap, form: &Form, source: &Source) -> Result<Response, OAuthFail> {
+    let keeper = &door.keeper;
+    let client = maybe_client(keeper, headers, form, source)?;
+    let subject = form.need("subject_token")?;
+    check_type(form.need("subject_token_type")?)?;
+    if form
+        .get("requested_token_type")
+        .is_some_and(|kind| ![ACCESS_TOKEN, JWT].contains(&kind))
+    {
+        return Err(OAuthFail::request("only access tokens are given"));
+    }
+    // What the RFC says of tokens that are no good: the request is wrong, not the client.
+    let shown = |text: &str| {
+        keeper.subject(text, source).map_err(|error| match error {
+            Unauthenticated::Invalid | Unauthenticated::AddressNotAllowed => {
+                OAuthFail::request("a token of the request is not good")
+            }
+            error => error.into(),
+        })
+    };
+    let subject = shown(subject)?;
+    let acting = match (form.get("actor_token"), form.get("actor_token_type")) {
+        (None, None) => client,
+        (Some(actor), Some(kind)) => {
+            check_type(kind)?;
+            Some(shown(actor)?)
+        }
+        _ => return Err(OAuthFail::request("`actor_token` and `actor_token_type` go together")),
+    };
+    let minted = keeper.exchange(&subject, acting.as_ref(), wish(form)?).await?;
+    Ok(given(minted, keeper.now(), Some(ACCESS_TOKEN)))
+}
+
+fn check_type(kind: &str) -> Result<(), OAuthFail> {
+    if [ACCESS_TOKEN, JWT, KEY].contains(&kind) {
+        Ok(())
+    } else {
+        Err(OAuthFail::request("that is no type of token that this server knows"))
     }
 }
 

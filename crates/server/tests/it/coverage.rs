@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use crate::house::{Held, House, Wishes, canary, source, wish};
 use crate::people::{In, KETTLE, STAPLE, kept, tokens, typed};
+use crate::tokens::stage::{self, basic, encoded, posted};
 use crate::wire::{Reply, Wire};
 
 /// A house in which there is one of everything.
@@ -29,6 +30,10 @@ struct Village {
     stranger: Held,
     /// A session that was prepared, and its refresh token.
     session: std::sync::Mutex<Option<In>>,
+    /// An access token of Ada's key, once there is one.
+    token: std::sync::Mutex<String>,
+    /// The key of a back end, which may start component sessions.
+    backend: Held,
 }
 
 impl Village {
@@ -41,6 +46,8 @@ impl Village {
         house.service("ci", "member").await;
         let adas = house.issue(wish(Owner::User(ada.id), "laptop").everything()).await;
         let idle = house.issue(wish(Owner::User(ada.id), "idle")).await;
+        let carl = house.user_with("carl", &["admin"]).await;
+        let backend = house.issue(wish(Owner::User(carl.id), "back end").everything()).await;
         let admin = house.olga();
         let charter = Charter {
             slug: Slug::new("globex").unwrap(),
@@ -62,6 +69,8 @@ impl Village {
         Self {
             stranger: Held { key: view.key, secret },
             session: std::sync::Mutex::default(),
+            token: std::sync::Mutex::default(),
+            backend,
             house,
             wire,
             adas,
@@ -73,6 +82,9 @@ impl Village {
     async fn ask(&self, operation: &Operation, secret: &str) -> Reply {
         let (path, body) = self.example(operation);
         let method: Method = operation.method.parse().unwrap();
+        if operation.needs == Needs::Client {
+            return self.ask_as_client(&path).await;
+        }
         match body {
             Some(body) => self.wire.call(method, secret, &path, body).await,
             None => {
@@ -82,14 +94,35 @@ impl Village {
         }
     }
 
+    /// A form, as Ada's key.
+    async fn ask_as_client(&self, path: &str) -> Reply {
+        let token = self.token.lock().unwrap().clone();
+        let form = [("grant_type", "client_credentials"), ("token", token.as_str())];
+        let ada = basic(&self.adas.id().to_string(), &self.adas.secret);
+        let reply = self.wire.send(posted(path, Some(&ada), &encoded(&form))).await;
+        if path == "/oauth/token" && reply.status == 200 {
+            *self.token.lock().unwrap() = stage::kept(reply.clone());
+        }
+        reply
+    }
+
     fn example(&self, operation: &Operation) -> (String, Option<Value>) {
         let (session, token) = match &*self.session.lock().unwrap() {
             Some(In { session, secret }) => (session.id.to_string(), secret.clone()),
             None => (KeyId::from_uuid(uuid::Uuid::nil()).to_string(), String::new()),
         };
+        let keys = self.house.keeper.issuer(self.house.project()).unwrap();
+        let keys = keys.published(self.house.keeper.now());
+        let kid = keys.first().map_or("none", |key| key.kid.as_str());
+        let project = match operation.needs {
+            // Issuers go by ids: their names never change.
+            Needs::Nothing => self.house.project().to_string(),
+            _ => "acme".to_owned(),
+        };
         let path = operation
             .path
-            .replace("{project}", "acme")
+            .replace("{project}", &project)
+            .replace("{kid}", kid)
             .replace("{key}", &self.adas.id().to_string())
             .replace("{session}", &session)
             .replace("{user}", "bob")
@@ -113,6 +146,8 @@ impl Village {
             }
             "revoke_matching" => json!({"filter": {"text": "laptop"}, "expect_count": 1, "cause": "tidying"}),
             "amend_key" => json!({"name": "desktop", "networks": ["192.0.2.0/24"]}),
+            "start_component_session" => json!({"owner": {"user": "bob"}}),
+            "withdraw_signing_key" => json!({"cause": "leaked"}),
             "revoke_key" => json!({"cause": "tidying"}),
             "create_user" | "create_team" => json!({"external_id": "new"}),
             "create_service" => json!({"name": "new"}),
@@ -138,6 +173,9 @@ impl Village {
         }
         if matches!(operation.id, "end_own_session" | "end_own_sessions" | "change_password") {
             self.logged_in(SYSTEM, "olga").await;
+        }
+        if operation.needs == Needs::Client || operation.id.contains("signing") || operation.id.contains("component") {
+            self.ask_as_client("/oauth/token").await.ok();
         }
         let before = match operation.id {
             "resume_key" => format!("{key}/suspend"),
@@ -287,6 +325,8 @@ async fn what_an_operator_does_is_done_and_what_changes_something_leaves_its_eve
             "verify" | "verify_batch" | "whoami" => operator.clone(),
             // An operator's own last key may not end itself.
             "revoke_self" => village.adas.secret.clone(),
+            // Nor does an operator's key belong to the project of a product.
+            "start_component_session" => village.backend.secret.clone(),
             _ => operator.clone(),
         };
         let newest = |project: &'static str| {
@@ -311,7 +351,7 @@ async fn what_an_operator_does_is_done_and_what_changes_something_leaves_its_eve
         }
         let reply = reply.ok();
         if reply.header("content-type") == "application/json" {
-            for name in ["secret", "refresh_token"] {
+            for name in ["secret", "refresh_token", "token"] {
                 if let Some(secret) = reply.json()[name].as_str() {
                     canary(secret);
                 }

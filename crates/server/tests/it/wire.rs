@@ -25,7 +25,7 @@ pub const PEER: &str = "192.0.2.7:4711";
 pub struct Wire(Router);
 
 /// An answer, taken apart.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Reply {
     pub status: StatusCode,
     pub headers: HeaderMap,

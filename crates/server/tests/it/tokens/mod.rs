@@ -1,5 +1,10 @@
 //! Stories of access tokens: how they are got, what they may do, and how they die.
 
 mod client_credentials;
+mod components;
+mod exchange;
+mod forged;
+mod recall;
+mod rotation;
 mod shape;
-mod stage;
+pub mod stage;

@@ -1,0 +1,125 @@
+//! What a client may ask and end of what was given out: introspection, and revocation before the end.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use keyholt_core::actor::{Action, Source, Verify};
+use keyholt_core::audit::{ActorRef, Noun};
+use keyholt_core::id::{KeyId, ProjectId, SYSTEM};
+use keyholt_core::owner::Owner;
+use keyholt_core::scope::{ScopeSet, Wanted};
+use keyholt_core::text::{Cause, TextError};
+use keyholt_core::time::Expiry;
+use keyholt_core::token::{RECALLED_MAX, RevokedToken, Token, forget, recall};
+use keyholt_core::verify::standing;
+use keyholt_store::CommitError;
+
+use super::signers::itself;
+use super::{Keeper, Parent, Refusal};
+
+/// Recalled tokens that are forgotten in one go.
+const FORGOTTEN_MAX: usize = 1_000;
+
+/// What is told about a credential that is good.
+#[derive(Clone, Debug)]
+pub struct Introspected {
+    /// The key that it is, or that it hangs on.
+    pub key: KeyId,
+    /// Its project.
+    pub project: ProjectId,
+    /// The name of its project as an issuer.
+    pub issuer: String,
+    /// Whom it acts for.
+    pub owner: Owner,
+    /// How people name the owner.
+    pub owner_handle: String,
+    /// What it may do now.
+    pub scopes: ScopeSet,
+    /// When it stops by itself.
+    pub expiry: Expiry,
+    /// The token, where it is one.
+    pub token: Option<Arc<Token>>,
+}
+
+impl Keeper {
+    /// What there is to know about a credential, where it is good and the caller may know of it: its own, or, with the scope
+    /// to verify, any of its project. `None` says no more than that.
+    pub fn introspect(&self, caller: &Parent, text: &str) -> Option<Introspected> {
+        let wanted = Wanted::parse(Verify::SCOPE).ok()?;
+        let (home, may_verify) = self.dossier(&caller.0, |dossier, _| {
+            (dossier.project, dossier.effective().covers(wanted))
+        })?;
+        let shown = self.present(text)?;
+        let now = self.now();
+        let told = self.dossier(&shown, |dossier, owner_handle| {
+            let is_here = dossier.project == home || home == SYSTEM;
+            let may = dossier.key == caller.key() || (is_here && may_verify);
+            // A question without a client's address or origin: what depends on those is for verify to say.
+            if !may || standing(dossier, now).is_some() {
+                return None;
+            }
+            Some(Introspected {
+                key: dossier.key,
+                project: dossier.project,
+                issuer: self.issuer(dossier.project)?.name.to_string(),
+                owner: dossier.owner,
+                owner_handle: owner_handle.to_owned(),
+                scopes: dossier.effective().into_owned(),
+                expiry: dossier.ends(),
+                token: shown.token.clone(),
+            })
+        });
+        told.flatten()
+    }
+
+    /// Ends a credential of the caller's own: a token before its time, or the key itself by its secret. What is not there, is
+    /// over, or is another client's is passed over in silence.
+    pub async fn revoke_shown(&self, caller: &Parent, text: &str, source: Source) -> Result<(), Refusal> {
+        let shown = self.present(text).filter(|shown| shown.found.key() == caller.key());
+        let Some(shown) = shown else { return Ok(()) };
+        let Some(token) = &shown.token else {
+            let Ok(actor) = self.actor(&shown, source) else {
+                return Ok(());
+            };
+            let told = |error: TextError| Refusal::Text { field: "cause", error };
+            let cause = Cause::new("revoked by its holder at the revocation endpoint").map_err(told)?;
+            return self.revoke_own_key(&actor, cause).await.map(drop);
+        };
+        let actor = self.dossier(&caller.0, |dossier, _| ActorRef {
+            home: dossier.project,
+            owner: dossier.owner,
+            key: dossier.key,
+        });
+        let commit = actor.and_then(|actor| recall(token, actor, source, self.now()));
+        let Some(commit) = commit else { return Ok(()) };
+        if self.keyring.directory().count(Noun::Token, token.project) >= RECALLED_MAX {
+            return Err(Refusal::Busy(Noun::Token));
+        }
+        match self.commit(vec![commit]).await {
+            // It was recalled already.
+            Ok(()) | Err(CommitError::Stale { .. } | CommitError::HandleTaken { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Forgets recalled tokens that are dead by now.
+    pub async fn forget_recalled(&self) -> Result<(), Refusal> {
+        let now = self.now();
+        let dead = self.keyring.directory().recalled_and_dead(now, FORGOTTEN_MAX);
+        let mut by_project: BTreeMap<ProjectId, Vec<RevokedToken>> = BTreeMap::new();
+        for token in dead {
+            by_project.entry(token.project).or_default().push(token);
+        }
+        for (project, tokens) in by_project {
+            let Some(commit) = forget(project, tokens, itself(), now) else {
+                continue;
+            };
+            match self.commit(vec![commit]).await {
+                // Another node did it.
+                Ok(()) | Err(CommitError::Stale { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+}
