@@ -178,20 +178,12 @@ impl Dice {
     /// Dice with a seed and a purpose, so that no two purposes throw the same.
     pub fn new(seed: u64, purpose: u64) -> Self {
         let mut dice = Self(seed ^ purpose.wrapping_mul(0x9E37_79B9_7F4A_7C15));
-<<<<<<< HEAD
-        dice.draw();
-=======
         dice.throw();
->>>>>>> torture
         dice
     }
 
     /// The next number.
-<<<<<<< HEAD
-    pub fn draw(&mut self) -> u64 {
-=======
     pub fn throw(&mut self) -> u64 {
->>>>>>> torture
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -201,11 +193,7 @@ impl Dice {
 
     /// A number below this one.
     pub fn below(&mut self, end: u64) -> u64 {
-<<<<<<< HEAD
-        self.draw() % end.max(1)
-=======
         self.throw() % end.max(1)
->>>>>>> torture
     }
 
     /// One of several.
@@ -215,16 +203,12 @@ impl Dice {
 
     /// A secret that a client made itself.
     pub fn secret(&mut self) -> String {
-<<<<<<< HEAD
-        format!("torture-{:016x}{:016x}{:016x}", self.draw(), self.draw(), self.draw())
-=======
         format!(
             "torture-{:016x}{:016x}{:016x}",
             self.throw(),
             self.throw(),
             self.throw()
         )
->>>>>>> torture
     }
 }
 
@@ -250,11 +234,7 @@ mod tests {
     fn the_same_seed_throws_the_same_and_another_purpose_does_not() {
         let throw = |purpose| {
             let mut dice = Dice::new(7, purpose);
-<<<<<<< HEAD
-            [dice.draw(), dice.draw()]
-=======
             [dice.throw(), dice.throw()]
->>>>>>> torture
         };
         assert_eq!(throw(1), throw(1));
         assert_ne!(throw(1), throw(2));

@@ -78,11 +78,7 @@ pub fn run(
                 let client = Client {
                     caller: Caller::new(address, operator),
                     owner,
-<<<<<<< HEAD
-                    dice: Dice::new(dice.draw(), owner as u64),
-=======
                     dice: Dice::new(dice.throw(), owner as u64),
->>>>>>> torture
                     gone: &gone,
                     shock,
                 };
@@ -152,11 +148,7 @@ impl Client<'_> {
             .collect();
         let old = self.dice.pick(&open).copied();
         let Some(at) = old.filter(|_| self.dice.below(10) >= 4) else {
-<<<<<<< HEAD
-            let name = format!("k-{}-{:012x}", self.owner, self.dice.draw() >> 16);
-=======
             let name = format!("k-{}-{:012x}", self.owner, self.dice.throw() >> 16);
->>>>>>> torture
             ledger.push(Held::new(name, self.owner));
             return (ledger.len() - 1, Act::Create(self.maybe_secret()));
         };

@@ -180,11 +180,7 @@ fn one_folder(
     }
     look_undisturbed(setting, house, folder.path(), &mut ledgers, dice, &mut outcome.wrongs)?;
     setting.register(ledgers.iter().flatten().flat_map(Held::secrets))?;
-<<<<<<< HEAD
-    setting.keep(folder.path(), &format!("kill-{:08x}", dice.draw() >> 32))
-=======
     setting.keep(folder.path(), &format!("kill-{:08x}", dice.throw() >> 32))
->>>>>>> torture
 }
 
 /// Starts a server that is killed at a system call; `None` if that came before it listened.
