@@ -3,7 +3,8 @@
 //! ```text
 //! form.rs      what was posted, each parameter once
 //! client.rs    who posted it: Basic or body, never both
-//! token.rs     the grants
+//! token.rs     the grants of keys
+//! refresh.rs   the grant of people
 //! metadata.rs  issuers, their keys
 //! fail.rs      refusals as RFC 6749 §5.2 writes them
 //! ```
@@ -12,9 +13,12 @@ mod client;
 mod fail;
 mod form;
 pub mod metadata;
+mod refresh;
 pub mod token;
 
 /// The grant of machines.
 pub const CLIENT_CREDENTIALS: &str = "client_credentials";
+/// The grant of people who logged in.
+pub const REFRESH_TOKEN: &str = "refresh_token";
 /// The grants that the token endpoint knows.
-pub const GRANTS: [&str; 1] = [CLIENT_CREDENTIALS];
+pub const GRANTS: [&str; 2] = [CLIENT_CREDENTIALS, REFRESH_TOKEN];

@@ -9,7 +9,8 @@ use keyholt_core::text::Audience;
 use keyholt_core::time::Span;
 use keyholt_core::token::{Subject, TokenWish, Wished};
 
-use super::CLIENT_CREDENTIALS;
+use super::refresh::refresh;
+use super::{CLIENT_CREDENTIALS, REFRESH_TOKEN};
 use super::client::client;
 use super::fail::OAuthFail;
 use super::form::Form;
@@ -48,6 +49,10 @@ pub async fn token(
             let wish = wish(&form)?;
             let minted = keeper.mint_token(&client, wish).await?;
             Ok(given(minted, keeper.now(), None))
+        }
+        REFRESH_TOKEN => {
+            let narrower = form.get("scope").map(scopes).transpose()?;
+            refresh(keeper, &form, narrower, source).await
         }
         _ => Err(OAuthFail::bad(
             "unsupported_grant_type",
