@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 /// What is posted to the token endpoint, form-encoded. Members that the grant does not know are passed over.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct TokenRequest {
-    /// `client_credentials` or `urn:ietf:params:oauth:grant-type:token-exchange`.
+    /// `client_credentials`, `refresh_token` or `urn:ietf:params:oauth:grant-type:token-exchange`.
     pub grant_type: String,
     /// The key's id, where the client is not named in `Authorization: Basic`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -41,6 +41,9 @@ pub struct TokenRequest {
     /// Token exchange: what `actor_token` is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor_token_type: Option<String>,
+    /// Refresh: the newest refresh token of a person's session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refresh_token: Option<String>,
 }
 
 /// An access token, given out.
@@ -58,6 +61,16 @@ pub struct TokenAnswer {
     /// Token exchange: what was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issued_token_type: Option<String>,
+}
+
+/// An access token of a person, with what makes the next one.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct RefreshedAnswer {
+    /// The access token.
+    #[serde(flatten)]
+    pub token: TokenAnswer,
+    /// Good once; the one that was shown is used up.
+    pub refresh_token: String,
 }
 
 /// Why there is none.

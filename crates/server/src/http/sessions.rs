@@ -6,6 +6,7 @@ use http::StatusCode;
 use http::request::Parts;
 use keyholt_api::code::Code;
 use keyholt_api::key::Because;
+use keyholt_api::secret::RevealedSecret;
 use keyholt_api::session::{
     ChangePassword, LogIn, LoggedIn, Session, Sessions, SessionsEnded, SetPassword, ShowSession,
 };
@@ -15,6 +16,7 @@ use keyholt_core::key::Key;
 use keyholt_core::owner::Owner;
 use keyholt_core::secret::{Credentials, Secret};
 use keyholt_core::text::Cause;
+use keyholt_core::token::Wished;
 use zeroize::Zeroizing;
 
 use super::body::{Json, MaybeJson, json};
@@ -44,7 +46,7 @@ pub async fn log_in(
         .keeper
         .log_in(project, attempt.login, &attempt.password, attempt.wish, source)
         .await?;
-    let mut response = started(&door, &logged_in.session, logged_in.secret);
+    let mut response = started(&door, &logged_in.session, logged_in.secret).await?;
     *response.status_mut() = StatusCode::CREATED;
     Ok(response)
 }
@@ -63,7 +65,7 @@ pub async fn refresh(
 ) -> Answer<Response> {
     if let Some(token) = &body.refresh_token {
         let refreshed = door.keeper.refresh(token.expose(), source).await?;
-        return Ok(started(&door, &refreshed.session, refreshed.secret));
+        return started(&door, &refreshed.session, refreshed.secret).await;
     }
     let secret = in_cookie.ok_or_else(|| Fail::new(Code::CredentialRequired))?;
     let session = door.keeper.prolong_session(&secret, source).await?;
@@ -194,24 +196,28 @@ impl FromRequestParts<Door> for Shown {
     }
 }
 
-/// Shows a session with its new secret: in the answer, or in a cookie and not in the answer.
-fn started(door: &Door, session: &Key, secret: Secret) -> Response {
-    let in_tokens = matches!(session.credentials, Credentials::Family { .. });
-    let session_shown = shown(door, session);
-    if in_tokens {
-        return json(&LoggedIn {
+/// Shows a session with its new secret: in the answer with an access token, or in a cookie and not in the answer.
+async fn started(door: &Door, session: &Key, secret: Secret) -> Answer<Response> {
+    let bare = LoggedIn::bare(shown(door, session));
+    if matches!(session.credentials, Credentials::Family { .. }) {
+        let access = door.keeper.session_token(session.id, Wished::All).await?;
+        return Ok(json(&LoggedIn {
             refresh_token: Some(revealed(secret)),
-            ..LoggedIn::bare(session_shown)
-        });
+            expires_in: Some(access.expires_in(door.keeper.now())),
+            access_token: Some(RevealedSecret::new(access.text)),
+            token_type: Some("Bearer".to_owned()),
+            ..bare
+        }));
     }
-    let mut response = json(&LoggedIn::bare(session_shown));
+    let mut response = json(&bare);
+    let secret = revealed(secret);
     cookie::set(
         response.headers_mut(),
-        revealed(secret).expose(),
+        secret.expose(),
         session.expiry,
         door.keeper.now(),
     );
-    response
+    Ok(response)
 }
 
 fn shown(door: &Door, session: &Key) -> Session {

@@ -26,6 +26,7 @@ use keyholt_store::{CommitError, KeyQuery, LastUse, Owners, Page, StateFilter, U
 use super::way_in::Loss;
 use super::{Attempt, Keeper, Refusal, TRIES};
 use crate::keyring::directory::noun_of;
+use crate::keyring::ring::Found;
 
 /// A key as it is shown: with the name of its owner and its last use.
 #[derive(Clone, Debug)]
@@ -407,6 +408,12 @@ impl Keeper {
             effective: std::sync::Arc::new(keyholt_core::scope::ScopeSet::parse([OWN_WRITE]).unwrap_or_default()),
             ..actor.clone()
         };
+        let is_session = |found: &Found| found.kind() == Kind::Session;
+        if self.keyring.find_key(actor.key).as_ref().is_some_and(is_session) {
+            self.end_session(&holder, actor.home, actor.owner, actor.key, cause)
+                .await?;
+            return self.own_key(actor).await;
+        }
         self.revoke_key(&holder, actor.home, actor.key, cause, None).await
     }
 

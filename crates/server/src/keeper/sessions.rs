@@ -14,10 +14,11 @@ use keyholt_core::secret::{Credentials, Secret, session_cookie};
 use keyholt_core::session::{self, RefreshError};
 use keyholt_core::text::{Cause, RequestKey};
 use keyholt_core::time::Span;
+use keyholt_core::token::{self, TokenWish, Wished};
 use keyholt_core::verify::{Form, Shown, standing};
 use keyholt_store::{CommitError, EventQuery, KeyQuery, LastUse, Limit, Owners, RecordQuery, Sharing, StateFilter};
 
-use super::{Attempt, Keeper, Refusal, TRIES, Unauthenticated};
+use super::{AccessToken, Attempt, Keeper, Refusal, TRIES, Unauthenticated};
 use crate::keyring::directory::noun_of;
 use crate::keyring::ring::Found;
 
@@ -97,6 +98,30 @@ impl Keeper {
             Err(_) => self.by_cookie(secret),
         };
         Ok(found.map(|(project, _)| project))
+    }
+
+    /// An access token of a session, for whoever has just proven that the session is theirs. Of wished scopes it has those
+    /// that the session may use.
+    pub async fn session_token(&self, session: KeyId, wished: Wished) -> Result<AccessToken, Refusal> {
+        let parent = self.parent_of(session).ok_or(Refusal::SessionOver)?;
+        let scopes = match wished {
+            Wished::All => Wished::All,
+            Wished::Only(scopes) => {
+                let found = self.keyring.find_key(session).ok_or(Refusal::SessionOver)?;
+                let may = self
+                    .keyring
+                    .dossier(&found, |dossier, _| scopes.meet(&dossier.effective()));
+                Wished::Only(may.ok_or(Refusal::SessionOver)?)
+            }
+        };
+        let wish = TokenWish {
+            scopes,
+            audience: None,
+            lifetime: None,
+            subject: token::Subject::Owner,
+            actors: Vec::new(),
+        };
+        self.mint_token(&parent, wish).await
     }
 
     /// Prolongs the session that a cookie shows.

@@ -3,7 +3,8 @@
 //! ```text
 //! form.rs      what was posted, each parameter once
 //! client.rs    who posted it: Basic or body, never both
-//! token.rs     the grants
+//! token.rs     the grants of keys
+//! refresh.rs   the grant of people
 //! metadata.rs  issuers, their keys
 //! introspect.rs, revoke.rs   what was given out, asked about and ended
 //! fail.rs      refusals as RFC 6749 §5.2 writes them
@@ -14,6 +15,7 @@ mod fail;
 mod form;
 pub mod introspect;
 pub mod metadata;
+mod refresh;
 pub mod revoke;
 pub mod token;
 
@@ -21,5 +23,7 @@ pub mod token;
 pub const CLIENT_CREDENTIALS: &str = "client_credentials";
 /// The grant that makes one token from another (RFC 8693).
 pub const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+/// The grant of people who logged in.
+pub const REFRESH_TOKEN: &str = "refresh_token";
 /// The grants that the token endpoint knows.
-pub const GRANTS: [&str; 2] = [CLIENT_CREDENTIALS, TOKEN_EXCHANGE];
+pub const GRANTS: [&str; 3] = [CLIENT_CREDENTIALS, TOKEN_EXCHANGE, REFRESH_TOKEN];

@@ -13,7 +13,8 @@ use keyholt_core::token::{Subject, TokenWish, Wished};
 use super::client::{client, maybe_client};
 use super::fail::OAuthFail;
 use super::form::Form;
-use super::{CLIENT_CREDENTIALS, TOKEN_EXCHANGE};
+use super::refresh::refresh;
+use super::{CLIENT_CREDENTIALS, REFRESH_TOKEN, TOKEN_EXCHANGE};
 use crate::http::{Door, Whence, json};
 use crate::keeper::{AccessToken, Unauthenticated};
 
@@ -52,6 +53,10 @@ pub async fn token(
             Ok(given(minted, keeper.now(), None))
         }
         TOKEN_EXCHANGE => exchange(&door, &headers, &form, &source).await,
+        REFRESH_TOKEN => {
+            let narrower = form.get("scope").map(scopes).transpose()?;
+            refresh(keeper, &form, narrower, source).await
+        }
         _ => Err(OAuthFail::bad(
             "unsupported_grant_type",
             "this server does not know that grant",

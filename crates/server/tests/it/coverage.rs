@@ -9,6 +9,7 @@ use keyholt_core::found::Charter;
 use keyholt_core::id::{KeyId, ProjectId, SYSTEM, UserId};
 use keyholt_core::owner::{Owner, OwnerKind};
 use keyholt_core::secret::Prefix;
+use keyholt_core::token::Wished;
 use keyholt_core::text::{Name, Slug};
 use keyholt_server::http::{Needs, Operation, operations};
 use serde_json::{Value, json};
@@ -210,7 +211,10 @@ impl Village {
         let olga = self.house.olga();
         keeper.set_password(&olga, project, user, &typed(STAPLE)).await.unwrap();
         let logged_in = keeper.log_in(project, name, &typed(STAPLE), tokens(), source()).await;
-        *self.session.lock().unwrap() = Some(kept(logged_in.unwrap()));
+        let session = kept(logged_in.unwrap());
+        // The first token of a project makes its signing key, which has an event of its own.
+        keeper.session_token(session.session.id, Wished::All).await.unwrap();
+        *self.session.lock().unwrap() = Some(session);
     }
 }
 
@@ -351,7 +355,7 @@ async fn what_an_operator_does_is_done_and_what_changes_something_leaves_its_eve
         }
         let reply = reply.ok();
         if reply.header("content-type") == "application/json" {
-            for name in ["secret", "refresh_token", "token"] {
+            for name in ["secret", "refresh_token", "access_token", "token"] {
                 if let Some(secret) = reply.json()[name].as_str() {
                     canary(secret);
                 }

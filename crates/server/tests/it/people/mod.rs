@@ -1,5 +1,6 @@
 //! People who log in: with a password, into sessions that are refreshed, listed and ended.
 
+mod access;
 mod cookie;
 mod log_in;
 mod passwords;
