@@ -190,7 +190,7 @@ async fn in_tokens(desk: &Desk, mode: Mode, session: &Key, secret: Secret) -> An
         .ok_or_else(|| Fail::new(Code::SessionOver))?;
     let access = desk.keeper.mint_token(&parent, wish).await?;
     let now = desk.keeper.now();
-    let expires = access.expires_in(now) * 1_000;
+    let expires = access.token.expires_at.since(now).ms().div_ceil(1_000) * 1_000;
     let refresh = secret.reveal();
     let mut response = answer::one(Some(match mode {
         Mode::Cookie | Mode::Session => json!({ "expires": expires, "access_token": *access.text }),
