@@ -1,5 +1,5 @@
 // Log-in, refresh and log-out with a password, in the three modes of the client.
-import { authentication, createDirectus, login, logout, readMe, refresh, rest, updateUser, withToken } from "@directus/sdk";
+import { authentication, createDirectus, login, logout, readMe, refresh, rest, updateMe, updateUser, withToken } from "@directus/sdk";
 import { admin, assert, freshToken, line, nobody, person, refused, secret, shows, url } from "./stage.mjs";
 
 const password = await secret("seven kettles under the bridge", "password");
@@ -39,6 +39,9 @@ await line("authentication: json: login, refresh, logout", async () => {
   await secret(first.access_token);
   await secret(first.refresh_token);
   assert.equal((await directus.request(readMe({ fields: ["id"] }))).id, ada.id);
+  // Whoever logged in makes their own token, and clears it.
+  await directus.request(updateMe({ token: await freshToken() }));
+  await directus.request(updateMe({ token: null }));
   const second = await directus.refresh();
   assert.notEqual(await secret(second.refresh_token), first.refresh_token);
   assert.equal((await directus.request(readMe({ fields: ["id"] }))).id, ada.id);
@@ -89,14 +92,15 @@ await line("authentication: session: login, refresh, logout", async () => {
 });
 
 await line("login, refresh, logout: as commands", async () => {
-  const session = await nobody().request(login({ email, password }));
+  const mode = "json";
+  const session = await nobody().request(login({ email, password }, { mode }));
   await secret(session.access_token);
   await secret(session.refresh_token);
-  const next = await nobody().request(refresh({ refresh_token: session.refresh_token }));
+  const next = await nobody().request(refresh({ mode, refresh_token: session.refresh_token }));
   await secret(next.access_token);
   await secret(next.refresh_token);
-  assert.equal(await nobody().request(logout({ refresh_token: next.refresh_token })), null);
-  assert.equal(await nobody().request(logout({ refresh_token: next.refresh_token })), null);
+  assert.equal(await nobody().request(logout({ mode, refresh_token: next.refresh_token })), null);
+  assert.equal(await nobody().request(logout({ mode, refresh_token: next.refresh_token })), null);
 });
 
 await line("login: wrong password and unknown address are told the same", async () => {

@@ -32,6 +32,17 @@ await line("createUsers", async () => {
   assert.deepEqual(made, people.map(({ email }) => ({ email, role: member })));
 });
 
+await line("createUser: an id that came along stays the user's id", async () => {
+  const id = "3241a285-8329-4d69-8f3d-316e08cf140c";
+  const made = await admin.request(createUser({ id, email: email("eli"), first_name: "Eli" }, { fields: ["id"] }));
+  assert.deepEqual(made, { id });
+  const token = await freshToken();
+  await admin.request(updateUser(id, { token }));
+  assert.deepEqual(await shows(token).request(readMe({ fields: ["id"] })), { id });
+  assert.deepEqual(await admin.request(readUsers({ filter: { id: { _eq: id } }, fields: ["id", "email"] })), [{ id, email: email("eli") }]);
+  await admin.request(deleteUser(id));
+});
+
 await line("createUser: an address that somebody has", async () => {
   const told = await refused(admin.request(createUser({ email: email("ann") })), 400, "RECORD_NOT_UNIQUE");
   assert.equal(told.extensions.field, "email");

@@ -73,6 +73,12 @@ await line("updateMe: writing the same token again changes nothing", async () =>
   assert.equal((await shows(adas).request(readMe({ fields: ["id"] }))).id, ada.id);
 });
 
+await line("updateMe: what one is called", async () => {
+  const named = await shows(adas).request(updateMe({ last_name: "King", title: "Countess" }, { fields: ["first_name", "last_name", "title"] }));
+  assert.deepEqual(named, { first_name: "Ada", last_name: "King", title: "Countess" });
+  await refused(shows(adas).request(updateMe({ email: "other@example.org" })), 403, "FORBIDDEN");
+});
+
 await line("updateMe: null takes the token away", async () => {
   const token = await freshToken();
   const joe = await person();

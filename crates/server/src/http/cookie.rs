@@ -91,7 +91,7 @@ pub fn set(headers: &mut HeaderMap, secret: &str, expiry: Expiry, now: Moment) {
 
 /// Sets a cookie of this name until the session ends.
 pub fn set_named(headers: &mut HeaderMap, name: &str, secret: &str, expiry: Expiry, now: Moment) {
-    let seconds = expiry.at().map_or(0, |at| at.since(now).ms() / 1000);
+    let seconds = expiry.at().map_or(0, |at| at.since(now).ms().div_ceil(1000));
     put(headers, &format!("{name}={secret}; {ATTRIBUTES}; Max-Age={seconds}"));
 }
 

@@ -91,6 +91,26 @@ impl Keeper {
         }
     }
 
+    /// Somebody who shows an access token of their own session, as whoever holds that session.
+    ///
+    /// An access token names its scopes and so hands on no more than them. Where it carries all that a session of everything
+    /// may do at this moment, it is the person who logged in: what the session may hand on they may.
+    pub fn as_the_session(&self, actor: Actor) -> Actor {
+        let whole = || {
+            let found = self.keyring.find_key(actor.key)?;
+            let access = self.keyring.access(&found)?;
+            let permissions = self.permissions(actor.home, actor.owner).ok()?;
+            let is_whole = found.kind() == Kind::Session
+                && **access == Access::Everything
+                && actor.effective.lacks(&permissions).is_none();
+            is_whole.then(|| Arc::clone(access))
+        };
+        match whole() {
+            Some(access) => Actor { access, ..actor },
+            None => actor,
+        }
+    }
+
     /// The project of the session that a refresh token or a cookie shows, for doors that are open to one project alone.
     pub async fn home_of_session(&self, secret: &str) -> Result<Option<ProjectId>, Refusal> {
         let found = match RefreshToken::parse(secret) {

@@ -13,15 +13,14 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use keyholt_api::code::Code;
 use keyholt_core::audit::{Event, Noun};
-use keyholt_core::owner::{Owner, User};
+use keyholt_core::owner::{Owner, OwnerKind, User};
 use keyholt_store::{After, EventQuery, Limit, NumberedEvent, Refused};
 use serde_json::{Map, Value, json};
 
 use super::answer;
 use super::filter::Known;
-use super::person::{self, COLLECTION, MASK};
+use super::person::{self, COLLECTION, MASK, id_of, shown_id};
 use super::query::{Asked, Order, invalid};
-use super::users::id_of;
 use crate::dialects::Desk;
 use crate::dialects::caller::Caller;
 use crate::http::Fail;
@@ -61,7 +60,7 @@ pub async fn list(State(desk): State<Desk>, caller: Caller, asked: Asked) -> Ans
         .filter
         .must_be("item")
         .filter(|_| query.filter.must_be("collection") == Some(COLLECTION));
-    let owner = item.map(|item| Owner::User(id_of(item)));
+    let owner = item.map(|item| Owner::User(id_of(&desk, caller.project, item)));
     let (mut rows, mut after, mut seen) = (Vec::new(), None, 0);
     loop {
         let page = desk
@@ -85,7 +84,7 @@ pub async fn list(State(desk): State<Desk>, caller: Caller, asked: Asked) -> Ans
             ));
         }
     }
-    query.order(&mut rows);
+    query.order(&mut rows, |row| row);
     let page = rows.iter().skip(query.offset).take(query.limit);
     answer::list(page.map(|row| query.fields.of(row)).collect())
 }
@@ -127,8 +126,8 @@ fn show(desk: &Desk, entry: &NumberedEvent) -> Value {
     let number = entry.number.0;
     let token = token_of(event);
     let (collection, item) = match (token, event.owner) {
-        (Some((user, _)), _) => (COLLECTION.to_owned(), Some(user.to_string())),
-        (None, _) => (collection(event.target.noun), event.target.id.map(|id| id.to_string())),
+        (Some((user, _)), _) => (COLLECTION.to_owned(), Some(shown_id(desk, user))),
+        (None, _) => (collection(event.target.noun), item(desk, event)),
     };
     let delta = match token {
         Some((_, now)) => json!({ "token": now }),
@@ -150,7 +149,7 @@ fn show(desk: &Desk, entry: &NumberedEvent) -> Value {
     json!({
         "id": number,
         "action": action(event, token.is_some()),
-        "user": event.actor.map(|actor| actor.owner.uuid()),
+        "user": event.actor.map(|actor| shown_id(desk, actor.owner)),
         "timestamp": event.at.to_string(),
         "ip": event.source.address.map(|address| address.to_string()),
         "user_agent": null,
@@ -174,6 +173,14 @@ fn action(event: &Event, of_token: bool) -> &'static str {
     }
 }
 
+fn item(desk: &Desk, event: &Event) -> Option<String> {
+    let id = event.target.id?;
+    Some(match event.target.noun {
+        Noun::User => shown_id(desk, Owner::new(OwnerKind::User, id)),
+        _ => id.to_string(),
+    })
+}
+
 fn collection(noun: Noun) -> String {
     match noun {
         Noun::User => COLLECTION.to_owned(),
@@ -183,10 +190,8 @@ fn collection(noun: Noun) -> String {
 }
 
 /// Whose token an event is about, and what is shown of it afterwards.
-fn token_of(event: &Event) -> Option<(uuid::Uuid, Option<&'static str>)> {
-    let Some(Owner::User(user)) = event.owner else {
-        return None;
-    };
+fn token_of(event: &Event) -> Option<(Owner, Option<&'static str>)> {
+    let user = event.owner.filter(|owner| matches!(owner, Owner::User(_)))?;
     let seen = event.after.as_ref().or(event.before.as_ref())?;
     if event.target.noun != Noun::Key || seen["kind"] != "static" {
         return None;
@@ -195,7 +200,7 @@ fn token_of(event: &Event) -> Option<(uuid::Uuid, Option<&'static str>)> {
         .after
         .as_ref()
         .is_some_and(|after| after["state"].get("revoked").is_none());
-    Some((user.uuid(), live.then_some(MASK)))
+    Some((user, live.then_some(MASK)))
 }
 
 /// What became different, as the collection shows it.

@@ -14,6 +14,9 @@ pub const PARAMETER: &str = "access_token";
 /// The cookie of a session.
 pub const SESSION_COOKIE: &str = "directus_session_token";
 
+/// The cookie of a refresh token.
+pub const REFRESH_COOKIE: &str = "directus_refresh_token";
+
 /// A credential that a request shows.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Shown {

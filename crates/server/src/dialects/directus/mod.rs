@@ -9,7 +9,7 @@
 //! | `GET /users/{id}`, `/users/me` | `owner`, `keys` for `token` | the user |
 //! | `GET /roles`, `/roles/{id}` | `roles`, `role` | roles |
 //! | `GET /activity`, `/activity/{id}` | `events` | what happened |
-//! | `POST /auth/login`, `/auth/refresh`, `/auth/logout` | `log_in`, `prolong_session`, `log_out` | the session ([`auth`]) |
+//! | `POST /auth/login`, `/auth/refresh`, `/auth/logout` | `log_in`, `refresh`, `prolong_session`, `mint_token`, `log_out` | the session ([`auth`]) |
 //! | `GET /utils/random/string` | `mint` | random characters |
 //! | `GET /server/…`, `/auth` | `ready` | that somebody is there |
 //!
@@ -78,7 +78,7 @@ impl Dialect for Directus {
 
     async fn recognise(&self, desk: &Desk, parts: &Parts, source: Source) -> Answer<Actor> {
         match credential::shown(parts)? {
-            Shown::Token(token) => desk.authenticate(&token, source),
+            Shown::Token(token) => Ok(desk.keeper.as_the_session(desk.authenticate(&token, source)?)),
             Shown::Cookie(_) => {
                 let session = auth::in_cookies(parts, desk, credential::SESSION_COOKIE)?;
                 desk.authenticate_session(&session.unwrap_or_default(), source)

@@ -2,7 +2,8 @@
 //!
 //! | Directus | here |
 //! |---|---|
-//! | `id`, `email` | the user's |
+//! | `id` | the user's; the id that came along where the external id is `directus:` and that id |
+//! | `email` | the user's |
 //! | `first_name`, `last_name` | the user's name; how it falls into two is noted in the metadata |
 //! | `external_identifier` | the user's external id, where that is not the e-mail address |
 //! | `status` | the user's standing; which word stands for a suspension is noted |
@@ -12,10 +13,10 @@
 
 use std::collections::BTreeSet;
 
-use keyholt_core::id::UserId;
-use keyholt_core::owner::{Standing, User};
+use keyholt_core::id::{ProjectId, UserId};
+use keyholt_core::owner::{Owner, OwnerKind, Standing, User};
 use keyholt_core::role::Role;
-use keyholt_core::text::{Metadata, TextError};
+use keyholt_core::text::{ExternalId, Metadata, TextError};
 use serde_json::{Map, Value, json};
 
 use super::NAME;
@@ -187,14 +188,46 @@ pub fn roles(keeper: &Keeper, user: &User) -> Vec<Role> {
     roles
 }
 
+/// What stands before an id of Directus in the external id of a user who came from there.
+const FROM_DIRECTUS: &str = "directus:";
+
+/// The external id of a user who came with this id, if it is one.
+pub fn external_id_of(id: &str) -> Option<ExternalId> {
+    id.parse::<UserId>().ok()?;
+    ExternalId::new(&format!("{FROM_DIRECTUS}{id}")).ok()
+}
+
+/// The user whom an id names. What is no id is nobody's: the keeper asks for leave before it says so.
+pub fn id_of(desk: &Desk, project: ProjectId, word: &str) -> UserId {
+    let came = external_id_of(word)
+        .and_then(|external| {
+            desk.keeper
+                .owner_named(project, OwnerKind::User, external.as_str())
+                .ok()
+        })
+        .map(|owner| UserId::from_uuid(owner.uuid()));
+    came.or_else(|| word.parse().ok())
+        .unwrap_or(UserId::from_uuid(uuid::Uuid::nil()))
+}
+
+/// The id under which Directus' clients know an owner.
+pub fn shown_id(desk: &Desk, owner: Owner) -> String {
+    let handle = desk.keeper.owner_handle(owner).unwrap_or_default();
+    match handle.strip_prefix(FROM_DIRECTUS) {
+        Some(id) => id.to_owned(),
+        None => owner.uuid().to_string(),
+    }
+}
+
 /// Everything about a user but the token, which another look-up tells.
 pub fn show(desk: &Desk, user: &User) -> Value {
     let Names { first, last } = Names::of(user);
     let roles = roles(&desk.keeper, user);
     let email = user.email.as_ref().map(ToString::to_string);
-    let external = user.external_id.to_string();
+    let external = user.external_id.as_str();
+    let came = external.strip_prefix(FROM_DIRECTUS);
     let mut shown = json!({
-        "id": user.id,
+        "id": came.map_or_else(|| user.id.to_string(), str::to_owned),
         "first_name": first,
         "last_name": last,
         "email": email,
@@ -202,7 +235,7 @@ pub fn show(desk: &Desk, user: &User) -> Value {
         "role": roles.first().map(super::roles::show),
         "policies": roles.iter().skip(1).map(|role| role.id).collect::<Vec<_>>(),
         "provider": "default",
-        "external_identifier": Some(external).filter(|external| Some(external) != email.as_ref()),
+        "external_identifier": Some(external).filter(|external| came.is_none() && Some(*external) != email.as_deref()),
         "last_access": null,
         "auth_data": null,
         "tfa_secret": null,
@@ -220,11 +253,10 @@ pub fn show(desk: &Desk, user: &User) -> Value {
 }
 
 /// Says of each user who is shown whether there is a token. Who may not know is not told that there is none.
-pub fn show_tokens(users: &mut [Value], holders: Option<&BTreeSet<UserId>>) {
+pub fn show_tokens(users: &mut [(UserId, Value)], holders: Option<&BTreeSet<UserId>>) {
     let Some(holders) = holders else { return };
-    for user in users {
-        let id = user["id"].as_str().and_then(|id| id.parse().ok());
-        user["token"] = if id.is_some_and(|id| holders.contains(&id)) {
+    for (id, user) in users {
+        user["token"] = if holders.contains(id) {
             Value::from(MASK)
         } else {
             Value::Null

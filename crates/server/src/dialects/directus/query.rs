@@ -195,8 +195,9 @@ impl Query {
     }
 
     /// Puts entries into the order that is asked for; equals stay as they are.
-    pub fn order(&self, entries: &mut [Value]) {
+    pub fn order<T>(&self, entries: &mut [T], shown: impl Fn(&T) -> &Value) {
         entries.sort_by(|one, other| {
+            let (one, other) = (shown(one), shown(other));
             self.sort.iter().fold(Ordering::Equal, |before, sort| {
                 before.then_with(|| {
                     let ascending = compare(at(one, &sort.path), at(other, &sort.path));
@@ -299,7 +300,7 @@ mod tests {
         .into_iter()
         .filter(|entry| query.wants(entry))
         .collect();
-        query.order(&mut entries);
+        query.order(&mut entries, |entry| entry);
         let page = entries.iter().skip(query.offset).take(query.limit);
         page.map(|entry| entry["id"].as_u64().unwrap()).collect()
     }

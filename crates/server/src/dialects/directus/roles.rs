@@ -54,7 +54,7 @@ pub async fn list(State(desk): State<Desk>, caller: Caller, asked: Asked) -> Ans
         .filter_map(role)
         .filter(|role| query.wants(role))
         .collect();
-    query.order(&mut roles);
+    query.order(&mut roles, |role| role);
     let page = roles.iter().skip(query.offset).take(query.limit);
     answer::list(page.map(|role| query.fields.of(role)).collect())
 }

@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 
 use super::answer;
 use super::body::{Changes, OneOrMany, changes, keys, object, objects};
-use super::person::{self, KNOWN, Status};
+use super::person::{self, KNOWN, Status, id_of};
 use super::query::{Asked, Order, Query, invalid};
 use super::token;
 use super::wish::Wish;
@@ -64,11 +64,12 @@ pub async fn update_many(State(desk): State<Desk>, caller: Caller, asked: Asked,
     let query = asked.read(&KNOWN)?;
     let wishes: Vec<(UserId, Wish)> = match changes(&body)? {
         Changes::Alike(ids, data) => {
-            let wish = |id: &String| Ok((id_of(id), Wish::read(data.clone())?));
+            let wish = |id: &String| Ok((id_of(&desk, caller.project, id), Wish::read(data.clone())?));
             ids.iter().map(wish).collect::<Answer<_>>()?
         }
         Changes::Each(items) => {
-            let wish = |(id, item): (String, Map<String, Value>)| Ok((id_of(&id), Wish::read(item)?));
+            let wish =
+                |(id, item): (String, Map<String, Value>)| Ok((id_of(&desk, caller.project, &id), Wish::read(item)?));
             items.into_iter().map(wish).collect::<Answer<_>>()?
         }
     };
@@ -82,7 +83,7 @@ pub async fn update_many(State(desk): State<Desk>, caller: Caller, asked: Asked,
 /// Removes several users.
 pub async fn delete_many(State(desk): State<Desk>, caller: Caller, body: Body) -> Answer<Response> {
     for id in keys(&body)? {
-        remove(&desk, &caller, id_of(&id)).await?;
+        remove(&desk, &caller, id_of(&desk, caller.project, &id)).await?;
     }
     Ok(answer::nothing())
 }
@@ -90,7 +91,7 @@ pub async fn delete_many(State(desk): State<Desk>, caller: Caller, body: Body) -
 /// Shows one user.
 pub async fn read(State(desk): State<Desk>, caller: Caller, Path(id): Path<String>, asked: Asked) -> Answer<Response> {
     let query = asked.read(&KNOWN)?;
-    let user = known(&desk, &caller.actor, caller.project, id_of(&id))?;
+    let user = known(&desk, &caller.actor, caller.project, id_of(&desk, caller.project, &id))?;
     answer::one(shown(&desk, &caller, &query, &[user]).await?.pop())
 }
 
@@ -102,12 +103,14 @@ pub async fn update(
     asked: Asked,
     body: Body,
 ) -> Answer<Response> {
-    answer::one(Some(updated(&desk, &caller, id_of(&id), &asked, &body).await?))
+    answer::one(Some(
+        updated(&desk, &caller, id_of(&desk, caller.project, &id), &asked, &body).await?,
+    ))
 }
 
 /// Removes one user; the user's keys are revoked in the same breath.
 pub async fn delete(State(desk): State<Desk>, caller: Caller, Path(id): Path<String>) -> Answer<Response> {
-    remove(&desk, &caller, id_of(&id)).await?;
+    remove(&desk, &caller, id_of(&desk, caller.project, &id)).await?;
     Ok(answer::nothing())
 }
 
@@ -146,7 +149,10 @@ pub(super) async fn me(desk: &Desk, caller: &Caller, query: &Query) -> Answer<Va
     let id = UserId::from_uuid(caller.actor.owner.uuid());
     match known(desk, &caller.actor, caller.project, id) {
         Ok(user) => Ok(shown(desk, caller, query, &[user]).await?.pop().unwrap_or_default()),
-        Err(fail) if fail.code() == Code::InsufficientScope => Ok(query.fields.of(&serde_json::json!({ "id": id }))),
+        Err(fail) if fail.code() == Code::InsufficientScope => {
+            let id = person::shown_id(desk, caller.actor.owner);
+            Ok(query.fields.of(&serde_json::json!({ "id": id })))
+        }
         Err(fail) => Err(fail),
     }
 }
@@ -157,28 +163,34 @@ pub(super) async fn found(desk: &Desk, caller: &Caller, asked: &Asked) -> Answer
     let by_token = query.filter.names("token") || query.sort.iter().any(|sort| sort.path == ["token"]);
     let mut users = Vec::new();
     if let Some(id) = query.filter.must_be("id") {
-        match known(desk, &caller.actor, caller.project, id_of(id)) {
-            Ok(user) => users.push(person::show(desk, &user)),
+        match known(desk, &caller.actor, caller.project, id_of(desk, caller.project, id)) {
+            Ok(user) => users.push((user.id, person::show(desk, &user))),
             Err(fail) if fail.code() == Code::NotFound => {}
             Err(fail) => return Err(fail),
         }
         if by_token {
             tell_tokens(desk, caller, &mut users).await?;
         }
-        users.retain(|user| query.wants(user));
+        users.retain(|(_, user)| query.wants(user));
     } else {
         gather(desk, caller, &query, by_token, &mut users).await?;
     }
-    query.order(&mut users);
-    let mut page: Vec<Value> = users.into_iter().skip(query.offset).take(query.limit).collect();
+    query.order(&mut users, |(_, user)| user);
+    let mut page: Vec<(UserId, Value)> = users.into_iter().skip(query.offset).take(query.limit).collect();
     if query.fields.want("token") && !by_token {
         tell_tokens(desk, caller, &mut page).await?;
     }
-    Ok(page.iter().map(|user| query.fields.of(user)).collect())
+    Ok(page.iter().map(|(_, user)| query.fields.of(user)).collect())
 }
 
 /// Looks at the users page by page, and no further than the answer needs.
-async fn gather(desk: &Desk, caller: &Caller, query: &Query, by_token: bool, users: &mut Vec<Value>) -> Answer<()> {
+async fn gather(
+    desk: &Desk,
+    caller: &Caller,
+    query: &Query,
+    by_token: bool,
+    users: &mut Vec<(UserId, Value)>,
+) -> Answer<()> {
     let enough = if query.is_in_order(&[("id", Order::Ascending)]) {
         query.offset.saturating_add(query.limit)
     } else {
@@ -196,16 +208,16 @@ async fn gather(desk: &Desk, caller: &Caller, query: &Query, by_token: bool, use
             .owners(&caller.actor, caller.project, OwnerKind::User, asked)
             .await?;
         seen += page.entries.len();
-        let mut some: Vec<Value> = page
+        let mut some: Vec<(UserId, Value)> = page
             .entries
             .iter()
             .filter_map(as_user)
-            .map(|user| person::show(desk, user))
+            .map(|user| (user.id, person::show(desk, user)))
             .collect();
         if by_token {
             tell_tokens(desk, caller, &mut some).await?;
         }
-        users.extend(some.into_iter().filter(|user| query.wants(user)));
+        users.extend(some.into_iter().filter(|(_, user)| query.wants(user)));
         after = page.next;
         if after.is_none() || users.len() >= enough {
             return Ok(());
@@ -218,22 +230,20 @@ async fn gather(desk: &Desk, caller: &Caller, query: &Query, by_token: bool, use
     }
 }
 
-async fn tell_tokens(desk: &Desk, caller: &Caller, users: &mut [Value]) -> Answer<()> {
-    let ids: Vec<UserId> = users
-        .iter()
-        .filter_map(|user| user["id"].as_str()?.parse().ok())
-        .collect();
+async fn tell_tokens(desk: &Desk, caller: &Caller, users: &mut [(UserId, Value)]) -> Answer<()> {
+    let ids: Vec<UserId> = users.iter().map(|(id, _)| *id).collect();
     let holders = token::holders(desk, &caller.actor, caller.project, &ids).await?;
     person::show_tokens(users, holders.as_ref());
     Ok(())
 }
 
 async fn shown(desk: &Desk, caller: &Caller, query: &Query, users: &[User]) -> Answer<Vec<Value>> {
-    let mut shown: Vec<Value> = users.iter().map(|user| person::show(desk, user)).collect();
+    let show = |user: &User| (user.id, person::show(desk, user));
+    let mut shown: Vec<(UserId, Value)> = users.iter().map(show).collect();
     if query.fields.want("token") {
         tell_tokens(desk, caller, &mut shown).await?;
     }
-    Ok(shown.iter().map(|user| query.fields.of(user)).collect())
+    Ok(shown.iter().map(|(_, user)| query.fields.of(user)).collect())
 }
 
 async fn updated(desk: &Desk, caller: &Caller, id: UserId, asked: &Asked, body: &Body) -> Answer<Value> {
@@ -242,7 +252,7 @@ async fn updated(desk: &Desk, caller: &Caller, id: UserId, asked: &Asked, body: 
     // A client that saves what it read sends the id along.
     if item
         .remove("id")
-        .is_some_and(|same| same.as_str() != Some(&id.to_string()))
+        .is_some_and(|same| same.as_str() != Some(&person::shown_id(desk, Owner::User(id))))
     {
         return Err(super::body::payload("id", "the id cannot be changed"));
     }
@@ -263,7 +273,12 @@ pub(super) async fn change(desk: &Desk, caller: &Caller, id: UserId, wish: Wish)
             Record::User(user) => wish.record.apply(&desk.keeper, user),
             _ => Ok(()),
         };
-        desk.keeper.change_owner(actor, *project, owner, None, &apply).await?;
+        if wish.record.is_label_of(&desk.keeper, &user) {
+            let label = |record: &Record| wish.record.label(&desk.keeper, record);
+            desk.keeper.relabel_owner(actor, *project, owner, &label).await?;
+        } else {
+            desk.keeper.change_owner(actor, *project, owner, None, &apply).await?;
+        }
     }
     set_password(desk, caller, id, &wish).await?;
     match &wish.token {
@@ -365,11 +380,6 @@ fn as_user(record: &Arc<Record>) -> Option<&User> {
         Record::User(user) => Some(user),
         _ => None,
     }
-}
-
-/// The user that a word in a path names. What is no id is nobody's: the keeper asks for leave before it says so.
-pub(super) fn id_of(word: &str) -> UserId {
-    word.parse().unwrap_or(UserId::from_uuid(uuid::Uuid::nil()))
 }
 
 fn because() -> Option<Cause> {

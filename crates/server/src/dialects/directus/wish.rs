@@ -2,15 +2,16 @@
 
 use keyholt_api::fault::{FaultCode, Faults, Reason};
 use keyholt_api::patch::Patch;
+use keyholt_core::commit::Record;
 use keyholt_core::id::{ProjectId, RoleId};
 use keyholt_core::owner::User;
 use keyholt_core::password::Typed;
 use keyholt_core::text::{Email, ExternalId, Name};
 use serde_json::{Map, Value};
 
-use super::person::{MASK, Names, Notes, PROFILE, Status, roles};
+use super::person::{MASK, Names, Notes, PROFILE, Status, external_id_of, roles};
 use super::token::Token;
-use crate::keeper::{Keeper, Refusal};
+use crate::keeper::{Keeper, Label, Refusal};
 
 /// What shall become different about a user, or how a new one shall be.
 #[derive(Debug, Default)]
@@ -62,6 +63,11 @@ impl Wish {
     fn read_member(&mut self, member: &str, value: Value, faults: &mut Faults) {
         let record = &mut self.record;
         match member {
+            // Only a new user is asked about it: one who comes from Directus brings it along.
+            "id" => match value.as_str().and_then(external_id_of) {
+                Some(external) => record.external_identifier = Patch::Set(external),
+                None => faults.add(member, wrong_type("must be a UUID in lower case")),
+            },
             "first_name" => record.first_name = text(faults, member, value, trimmed),
             "last_name" => record.last_name = text(faults, member, value, trimmed),
             "email" => record.email = text(faults, member, value, Email::new),
@@ -117,6 +123,27 @@ impl RecordWish {
     pub fn is_for(&self, keeper: &Keeper, user: &User) -> bool {
         let mut after = user.clone();
         self.apply(keeper, &mut after).is_err() || after != *user
+    }
+
+    /// Whether that is no more than what users may change about themselves.
+    pub fn is_label_of(&self, keeper: &Keeper, user: &User) -> bool {
+        let mut after = user.clone();
+        let applied = self.apply(keeper, &mut after);
+        (after.name, after.metadata) = (user.name.clone(), user.metadata.clone());
+        applied.is_ok() && after == *user
+    }
+
+    /// What a record shall be called, and what is noted about it.
+    pub fn label(&self, keeper: &Keeper, record: &Record) -> Result<Label, Refusal> {
+        let Record::User(user) = record else {
+            return Err(Refusal::NotFound(record.noun()));
+        };
+        let mut after = user.clone();
+        self.apply(keeper, &mut after)?;
+        Ok(Label {
+            name: after.name,
+            metadata: after.metadata,
+        })
     }
 
     /// Makes the record what it shall be.

@@ -482,6 +482,64 @@ async fn enter(village: &Village, email: &str, password: &str) -> Reply {
     reply
 }
 
+/// Logs Cora in without a cookie: her access token and her refresh token.
+async fn with_tokens(village: &Village) -> (String, String) {
+    let body = json!({"email": "cora@example.org", "password": STAPLE});
+    tokens_of(&village.wire.post("", "/auth/login", body).await.ok())
+}
+
+fn tokens_of(reply: &Reply) -> (String, String) {
+    let told = reply.json();
+    let text = |member: &str| told["data"][member].as_str().unwrap().to_owned();
+    assert!(told["data"]["expires"].as_u64().unwrap() > 30_000);
+    let (access, refresh) = (text("access_token"), text("refresh_token"));
+    canary(&access);
+    canary(&refresh);
+    (access, refresh)
+}
+
+#[tokio::test]
+async fn an_access_token_is_its_session_and_a_used_up_refresh_token_ends_both() {
+    let village = Village::open(&Directus).await;
+    village.house.give_password(&village.cora, STAPLE).await;
+    canary(TOKEN);
+    let (access, refresh) = with_tokens(&village).await;
+    async fn village_me(village: &Village, token: &str) -> Reply {
+        village.wire.get(token, "/users/me?fields=id").await
+    }
+    assert_eq!(
+        village_me(&village, &access).await.ok().json()["data"]["id"],
+        village.cora.id.to_string()
+    );
+    // Whoever logged in makes their own master key, as whoever has the cookie does.
+    patch(&village, &access, "/users/me", json!({ "token": TOKEN }))
+        .await
+        .ok();
+    village.wire.get(TOKEN, "/users/me").await.ok();
+    let next = village
+        .wire
+        .post("", "/auth/refresh", json!({ "refresh_token": refresh }))
+        .await
+        .ok();
+    let (second, _) = tokens_of(&next);
+    village_me(&village, &second).await.ok();
+    village.house.advance(keyholt_core::time::Span::secs(5));
+    let reused = village
+        .wire
+        .post("", "/auth/refresh", json!({ "refresh_token": refresh, "mode": "json" }))
+        .await;
+    assert_eq!(code(&reused), (401, "INVALID_CREDENTIALS".into()));
+    for dead in [&access, &second] {
+        assert_eq!(
+            code(&village_me(&village, dead).await),
+            (401, "INVALID_CREDENTIALS".into())
+        );
+    }
+    village.wire.get(TOKEN, "/users/me").await.ok();
+    let nothing = village.wire.post("", "/auth/refresh", json!({"mode": "json"})).await;
+    assert_eq!(code(&nothing), (400, "INVALID_PAYLOAD".into()));
+}
+
 fn with_cookie(method: Method, path: &str, session: &str, more: &[(&'static str, &str)]) -> Request<Body> {
     let mut request = with_json(method, path, "", json!({"mode": "session"}));
     let cookie = format!("directus_session_token={session}");
