@@ -28,7 +28,7 @@ mod visitor;
 
 use async_trait::async_trait;
 use axum::extract::{Path, RawQuery, State};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, Method};
 use keyholt_core::actor::{ReadKeys, ReadOwners, ReadProject, Verify, WriteKeys, WriteOwners, WriteProject};
 use zeroize::Zeroizing;
@@ -177,8 +177,15 @@ impl Dialect for StackAuth {
         visitor::secrets(headers)
     }
 
-    fn preflight(&self, method: &Method) -> Option<Response> {
-        (method == Method::OPTIONS).then(Response::default)
+    fn beforehand(&self, method: &Method, path: &str) -> Option<Response> {
+        match (method, path) {
+            (&Method::OPTIONS, _) => Some(Response::default()),
+            // Nobody enrols themselves: the application's server does.
+            (&Method::POST, path) if path.ends_with("/auth/password/sign-up") => {
+                Some(complaint::no_sign_up().into_response())
+            }
+            _ => None,
+        }
     }
 
     fn finish(&self, headers: &mut HeaderMap) {

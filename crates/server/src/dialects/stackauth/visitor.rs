@@ -43,7 +43,7 @@ impl Level {
 }
 
 /// Who asks.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Visitor {
     /// On which level.
     pub level: Level,
@@ -53,6 +53,8 @@ pub struct Visitor {
     app: Option<Actor>,
     /// Whoever is signed in.
     person: Option<Actor>,
+    /// The secret of a session that was shown beside.
+    session: Option<Zeroizing<String>>,
 }
 
 impl Visitor {
@@ -74,6 +76,11 @@ impl Visitor {
             },
             None => None,
         }
+    }
+
+    /// The secret of a session, as the clients show it beside an access token.
+    pub fn refresh_token(&self) -> Option<&str> {
+        self.session.as_ref().map(|secret| secret.as_str())
     }
 
     /// Refuses who asks on a lower level than this.
@@ -121,6 +128,7 @@ impl FromRequestParts<Desk> for Visitor {
             project,
             app,
             person,
+            session: shown(headers, "refresh-token")?.map(|secret| Zeroizing::new(secret.to_owned())),
         })
     }
 }
