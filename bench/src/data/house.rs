@@ -83,6 +83,7 @@ pub async fn keeper_on(store: Arc<dyn Store>) -> anyhow::Result<Keeper> {
         clock: Arc::new(SystemClock::new()),
         entropy: Box::new(Seeded::stream(HOUSE_STREAM)),
         staleness_max: Duration::from_secs(2),
+        issuers: keyholt_server::keeper::Issuers::at("https://keyholt.example"),
         guesses: Allowance {
             per_minute: NonZeroU32::MIN,
         },

@@ -11,6 +11,7 @@ pub mod filter;
 pub mod import;
 pub mod key;
 pub mod meta;
+pub mod oauth;
 pub mod owner;
 pub mod page;
 pub mod patch;

@@ -12,6 +12,7 @@ use crate::owner::Owner;
 use crate::scope::{Access, Scope, ScopeSet, Wanted};
 use crate::text::RequestKey;
 use crate::time::Expiry;
+use crate::verify::Form;
 
 /// Somebody who proved possession of a key and now asks for something.
 ///
@@ -30,6 +31,8 @@ pub struct Actor {
     pub effective: Arc<ScopeSet>,
     /// When the key stops by itself; nothing made with it may live longer.
     pub expiry: Expiry,
+    /// Whether the key itself was shown, or a token that was made with it.
+    pub form: Form,
     /// The teams whose keys the owner may manage.
     pub manages: Vec<TeamId>,
     /// Where the request came from.
@@ -139,9 +142,14 @@ actions! {
     WriteProject = "keyholt:project:write";
     /// Founding, suspending and listing projects; only the system project's users can use it.
     Operate = "keyholt:operate";
+    /// Handing out component sessions: short credentials for one user or team, for pages of the product.
+    WriteSessions = "keyholt:sessions:write";
     /// Reading the audit trail.
     ReadAudit = "keyholt:audit:read";
 }
+
+/// What a key needs to hand out component sessions.
+pub const SESSIONS_WRITE: &str = WriteSessions::SCOPE;
 
 /// Whether a scope in the reserved namespace exists, or covers one that does.
 pub fn is_management_scope(scope: &Scope) -> bool {

@@ -96,6 +96,10 @@ pub enum Noun {
     Service,
     /// A user's password.
     Password,
+    /// A key that signs access tokens.
+    SigningKey,
+    /// An access token that was revoked before its end.
+    Token,
     /// A key.
     Key,
     /// The set-up.
@@ -104,7 +108,7 @@ pub enum Noun {
 
 impl Noun {
     /// All nouns, in the order in which they are kept: what others refer to comes first.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Setup,
         Self::Project,
         Self::Role,
@@ -112,6 +116,8 @@ impl Noun {
         Self::Team,
         Self::Service,
         Self::Password,
+        Self::SigningKey,
+        Self::Token,
         Self::Key,
     ];
 
@@ -129,6 +135,8 @@ impl Noun {
             Self::Team => "team",
             Self::Service => "service",
             Self::Password => "password",
+            Self::SigningKey => "signing_key",
+            Self::Token => "token",
             Self::Key => "key",
             Self::Setup => "setup",
         }

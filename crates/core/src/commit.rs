@@ -15,8 +15,10 @@ use crate::password::Password;
 use crate::project::Project;
 use crate::role::Role;
 use crate::setup::Setup;
+use crate::signing::SigningKey;
 use crate::text::{Cause, RequestKey};
 use crate::time::Moment;
+use crate::token::RevokedToken;
 
 /// How often a record was changed: the first version is 1.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -61,6 +63,10 @@ pub enum Record {
     Service(Service),
     /// A user's password.
     Password(Password),
+    /// A key that signs access tokens.
+    SigningKey(Box<SigningKey>),
+    /// An access token that was revoked before its end.
+    Token(RevokedToken),
     /// A key.
     Key(Box<Key>),
 }
@@ -79,6 +85,8 @@ impl Record {
             Self::Team(_) => Noun::Team,
             Self::Service(_) => Noun::Service,
             Self::Password(_) => Noun::Password,
+            Self::SigningKey(_) => Noun::SigningKey,
+            Self::Token(_) => Noun::Token,
             Self::Key(_) => Noun::Key,
         }
     }
@@ -93,6 +101,8 @@ impl Record {
             Self::Team(team) => team.id.uuid(),
             Self::Service(service) => service.id.uuid(),
             Self::Password(password) => password.user.uuid(),
+            Self::SigningKey(key) => key.id.uuid(),
+            Self::Token(token) => token.id.uuid(),
             Self::Key(key) => key.id.uuid(),
         }
     }
@@ -106,6 +116,8 @@ impl Record {
             Self::Team(team) => team.project,
             Self::Service(service) => service.project,
             Self::Password(password) => password.project,
+            Self::SigningKey(key) => key.project,
+            Self::Token(token) => token.project,
             Self::Key(key) => key.project,
         }
     }
@@ -119,7 +131,8 @@ impl Record {
             Self::User(user) => Some(user.external_id.as_str()),
             Self::Team(team) => Some(team.external_id.as_str()),
             Self::Service(service) => Some(service.name.as_str()),
-            Self::Password(_) | Self::Key(_) => None,
+            Self::SigningKey(key) => Some(key.place.as_str()),
+            Self::Password(_) | Self::Token(_) | Self::Key(_) => None,
         }
     }
 
@@ -141,6 +154,8 @@ impl Record {
             Self::Team(team) => team.revision,
             Self::Service(service) => service.revision,
             Self::Password(password) => password.revision,
+            Self::SigningKey(key) => key.revision,
+            Self::Token(token) => token.revision,
             Self::Key(key) => key.revision,
         }
     }
@@ -148,11 +163,12 @@ impl Record {
     /// Whom it belongs to, where it belongs to somebody.
     pub fn owner(&self) -> Option<Owner> {
         match self {
-            Self::Setup(_) | Self::Project(_) | Self::Role(_) => None,
+            Self::Setup(_) | Self::Project(_) | Self::Role(_) | Self::SigningKey(_) => None,
             Self::User(user) => Some(Owner::User(user.id)),
             Self::Team(team) => Some(Owner::Team(team.id)),
             Self::Service(service) => Some(Owner::Service(service.id)),
             Self::Password(password) => Some(Owner::User(password.user)),
+            Self::Token(token) => Some(token.owner),
             Self::Key(key) => Some(key.owner),
         }
     }
@@ -171,6 +187,8 @@ impl Record {
                 "changed_at": password.changed_at,
                 "revision": password.revision,
             }),
+            Self::SigningKey(key) => key.view(),
+            Self::Token(token) => json!(token),
             Self::Key(key) => json!({
                 "id": key.id,
                 "owner": key.owner,

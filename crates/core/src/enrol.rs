@@ -174,6 +174,8 @@ pub(crate) fn with_revision(mut record: Record, revision: Revision) -> Record {
         Record::Service(service) => service.revision = revision,
         Record::Password(password) => password.revision = revision,
         Record::Key(key) => key.revision = revision,
+        Record::SigningKey(key) => key.revision = revision,
+        Record::Token(token) => token.revision = revision,
     }
     record
 }
@@ -184,7 +186,12 @@ pub(crate) fn standing(record: &Record) -> Option<Standing> {
         Record::User(user) => Some(user.standing),
         Record::Team(team) => Some(team.standing),
         Record::Service(service) => Some(service.standing),
-        Record::Setup(_) | Record::Role(_) | Record::Password(_) | Record::Key(_) => None,
+        Record::Setup(_)
+        | Record::Role(_)
+        | Record::Password(_)
+        | Record::SigningKey(_)
+        | Record::Token(_)
+        | Record::Key(_) => None,
     }
 }
 
@@ -194,7 +201,12 @@ pub(crate) fn with_standing(mut record: Record, standing: Standing) -> Record {
         Record::User(user) => user.standing = standing,
         Record::Team(team) => team.standing = standing,
         Record::Service(service) => service.standing = standing,
-        Record::Setup(_) | Record::Role(_) | Record::Password(_) | Record::Key(_) => {}
+        Record::Setup(_)
+        | Record::Role(_)
+        | Record::Password(_)
+        | Record::SigningKey(_)
+        | Record::Token(_)
+        | Record::Key(_) => {}
     }
     record
 }
@@ -205,6 +217,12 @@ pub fn roles(record: &Record) -> Option<&BTreeSet<RoleId>> {
         Record::User(user) => Some(&user.roles),
         Record::Team(team) => Some(&team.roles),
         Record::Service(service) => Some(&service.roles),
-        Record::Setup(_) | Record::Project(_) | Record::Role(_) | Record::Password(_) | Record::Key(_) => None,
+        Record::Setup(_)
+        | Record::Project(_)
+        | Record::Role(_)
+        | Record::Password(_)
+        | Record::SigningKey(_)
+        | Record::Token(_)
+        | Record::Key(_) => None,
     }
 }

@@ -108,6 +108,10 @@ ids! {
     ServiceId;
     /// Names a role.
     RoleId;
+    /// Names a signing key's record; verifiers know the key by its thumbprint.
+    SigningKeyId;
+    /// Names an access token: its `jti`.
+    TokenId;
 }
 
 /// The project that Keyholt itself lives in: its users are the operators, its keys are theirs.

@@ -21,9 +21,11 @@ pub mod scope;
 pub mod seal;
 pub mod secret;
 pub mod setup;
+pub mod signing;
 pub mod strength;
 pub mod text;
 pub mod time;
+pub mod token;
 
 pub mod amend;
 pub mod enrol;

@@ -9,7 +9,8 @@ use crate::id::{ProjectId, RoleId, SYSTEM};
 use crate::owner::{OwnerKind, Standing};
 use crate::scope::{Scope, ScopeSet};
 use crate::secret::Prefix;
-use crate::text::{Description, Name, Slug};
+use crate::signing::Algorithm;
+use crate::text::{Audience, Description, Name, Slug};
 use crate::time::{Expiry, Lifetime, Moment, Span};
 
 /// A tenant. Nothing is read or written without one.
@@ -64,6 +65,9 @@ pub struct Policy {
     pub default_roles: BTreeSet<RoleId>,
     /// The rules for people who log in.
     pub log_in: LogInPolicy,
+    /// The rules for access tokens.
+    #[serde(default)]
+    pub tokens: TokenPolicy,
 }
 
 /// The rules for people who log in.
@@ -98,6 +102,47 @@ impl LogInPolicy {
     };
 }
 
+/// The rules for a project's access tokens.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct TokenPolicy {
+    /// How they are signed.
+    pub algorithm: Algorithm,
+    /// How long a key signs before the next one does.
+    pub rotation: Span,
+    /// The life of a token that is asked for without saying.
+    pub default_lifetime: Span,
+    /// The longest life of a token.
+    pub longest_lifetime: Span,
+    /// Whom a token is for that is asked for without saying; `None` is the issuer itself.
+    pub audience: Option<Audience>,
+    /// The members of a key's metadata that its tokens carry as claims.
+    pub claims: BTreeSet<String>,
+}
+
+/// The longest life that a policy may give access tokens: what cannot be recalled from offline verifiers must end soon.
+pub const TOKEN_LIFETIME_MAX: Span = Span::secs(900);
+/// The shortest life that a policy may give access tokens.
+pub const TOKEN_LIFETIME_MIN: Span = Span::secs(10);
+/// The longest time that a key may sign.
+pub const ROTATION_MAX: Span = Span::days(366);
+/// The shortest time that a key may sign: keys are published ahead, and verifiers keep what is published for a while.
+pub const ROTATION_MIN: Span = Span::hours(1);
+/// Most members of metadata that tokens carry.
+pub const CLAIMS_MAX: usize = 16;
+
+impl Default for TokenPolicy {
+    fn default() -> Self {
+        Self {
+            algorithm: Algorithm::Es256,
+            rotation: Span::days(30),
+            default_lifetime: Span::secs(300),
+            longest_lifetime: TOKEN_LIFETIME_MAX,
+            audience: None,
+            claims: BTreeSet::new(),
+        }
+    }
+}
+
 /// Most keys per owner that a policy may allow.
 pub const KEYS_PER_OWNER_MAX: u32 = 1_000_000;
 /// The longest grace that a policy may allow.
@@ -117,6 +162,7 @@ impl Policy {
             longest_grace: Span::days(30),
             default_roles,
             log_in: LogInPolicy::PEOPLE,
+            tokens: TokenPolicy::default(),
         }
     }
 

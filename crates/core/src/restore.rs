@@ -104,7 +104,7 @@ pub fn carry_over(backup: &Record, present: Present<'_>, source: &Source, now: M
     let mut after = backup.clone();
     let mut endings = BTreeSet::new();
     match &mut after {
-        Record::Setup(_) => {}
+        Record::Setup(_) | Record::SigningKey(_) | Record::Token(_) => {}
         Record::Key(key) => end_key(key, present, now, &mut endings),
         Record::Role(role) => end_role(role, present, &mut endings),
         Record::Password(password) => match present {

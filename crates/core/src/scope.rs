@@ -277,6 +277,9 @@ impl From<Resource> for String {
 pub struct ScopeSet(BTreeSet<Scope>);
 
 impl ScopeSet {
+    /// No scope.
+    pub const EMPTY: Self = Self(BTreeSet::new());
+
     /// Checks and keeps scopes; the same scope twice counts once.
     pub fn new(scopes: impl IntoIterator<Item = Scope>) -> Result<Self, ScopeError> {
         let set: BTreeSet<Scope> = scopes.into_iter().collect();

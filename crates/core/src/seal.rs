@@ -43,6 +43,11 @@ impl MasterKey {
         self.subkey("passwords")
     }
 
+    /// What encrypts private keys at rest.
+    pub fn envelope(&self) -> Zeroizing<[u8; 32]> {
+        self.subkey("envelope")
+    }
+
     /// A value kept beside the data, by which a wrong master key is noticed at start.
     pub fn check(&self) -> [u8; 32] {
         *self.subkey("check")

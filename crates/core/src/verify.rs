@@ -1,5 +1,6 @@
 //! The judge: decides one verification. Pure: the same arguments always give the same answer.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use crate::denial::Denial;
@@ -70,6 +71,38 @@ pub struct Dossier<'a> {
     pub owner_standing: Standing,
     /// Whether its project's keys work.
     pub project_standing: Standing,
+    /// Whether the key itself was shown, or a token that was made with it.
+    pub form: Form,
+}
+
+impl<'a> Dossier<'a> {
+    /// When what was shown stops: with the key, or before it when it is the old secret of a rotation.
+    pub fn ends(&self) -> Expiry {
+        ends(self.expiry, self.shown)
+    }
+
+    /// Until when that may work at the latest which is made with it.
+    pub fn hands_on_until(&self) -> Expiry {
+        hands_on_until(self.kind, self.ends())
+    }
+
+    /// What the key may do now, without building a set where there is one already.
+    pub fn effective(&self) -> Cow<'a, ScopeSet> {
+        match self.access {
+            Access::Everything => Cow::Borrowed(self.permissions),
+            Access::Only(scopes) if self.permissions.lacks(scopes).is_none() => Cow::Borrowed(scopes),
+            Access::Only(scopes) => Cow::Owned(scopes.meet(self.permissions)),
+        }
+    }
+}
+
+/// What was shown of a key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Form {
+    /// Its secret.
+    Secret,
+    /// An access token that hangs on it.
+    Token,
 }
 
 /// Whether somebody stopped a key.
@@ -117,6 +150,7 @@ pub struct Grant {
     kind: Kind,
     expiry: Expiry,
     shown: Shown,
+    form: Form,
     now: Moment,
 }
 
@@ -146,20 +180,14 @@ impl Grant {
     /// SECURITY: this, not the key's expiry, bounds what may be made with it. Else whoever holds a leaked secret could rotate
     /// the key once more during its grace, and the rotation that was to shut him out would have changed nothing.
     pub fn ends(&self) -> Expiry {
-        match self.shown {
-            Shown::Retiring { until } if self.expiry.outlives(Expiry::At(until)) => Expiry::At(until),
-            Shown::Retiring { .. } | Shown::Current | Shown::Superseded => self.expiry,
-        }
+        ends(self.expiry, self.shown)
     }
 
     /// Until when that may work at the latest which its holder makes.
     ///
     /// A session is a person: what a person makes outlives the log-in. A key is what it is, and nothing made with it does.
     pub fn hands_on_until(&self) -> Expiry {
-        match self.kind {
-            Kind::Session => Expiry::Never,
-            Kind::Standard | Kind::Static | Kind::Publishable => self.ends(),
-        }
+        hands_on_until(self.kind, self.ends())
     }
 
     /// What its holder should be told.
@@ -167,6 +195,8 @@ impl Grant {
         let soon = self
             .expiry
             .at()
+            // A token always ends soon: that is what it is for.
+            .filter(|_| self.form == Form::Secret)
             .filter(|at| *at <= self.now.plus(EXPIRES_SOON))
             .map(|at| Warning::ExpiresSoon { at });
         let superseded = match self.shown {
@@ -174,6 +204,20 @@ impl Grant {
             Shown::Retiring { until } => Some(Warning::SupersededSecret { until }),
         };
         soon.into_iter().chain(superseded)
+    }
+}
+
+fn ends(expiry: Expiry, shown: Shown) -> Expiry {
+    match shown {
+        Shown::Retiring { until } if expiry.outlives(Expiry::At(until)) => Expiry::At(until),
+        Shown::Retiring { .. } | Shown::Current | Shown::Superseded => expiry,
+    }
+}
+
+fn hands_on_until(kind: Kind, ends: Expiry) -> Expiry {
+    match kind {
+        Kind::Session => Expiry::Never,
+        Kind::Standard | Kind::Static | Kind::Publishable => ends,
     }
 }
 
@@ -334,6 +378,7 @@ pub fn judge(dossier: Option<&Dossier<'_>>, project: ProjectId, ask: &Ask<'_>, n
             kind: dossier.kind,
             expiry: dossier.expiry,
             shown: dossier.shown,
+            form: dossier.form,
             now,
         }),
     }

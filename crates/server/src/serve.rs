@@ -25,7 +25,7 @@ use crate::dialects;
 use crate::entropy::SystemEntropy;
 use crate::front::{Door, Front, Worker};
 use crate::http;
-use crate::keeper::{Allowance, Background, FirstStart, Keeper, OpenError, Parts, Refusal};
+use crate::keeper::{Allowance, Background, FirstStart, Issuers, Keeper, OpenError, Parts, Refusal};
 use crate::listen::{self, Drained, Handle, Transport};
 use crate::master::{self, MasterKeyError, Origin};
 use crate::tls::{Tls, TlsError};
@@ -115,6 +115,11 @@ pub async fn start(config: &Config) -> Result<(Running, FirstStart), StartError>
     })?;
     let (master, made_master_key) = master_key(config)?;
     let store = open_store(config).await?;
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
+    let url = match &config.public_url {
+        Some(url) => url.as_str().to_owned(),
+        None => format!("{scheme}://{address}"),
+    };
     let parts = Parts {
         store,
         master,
@@ -123,6 +128,10 @@ pub async fn start(config: &Config) -> Result<(Running, FirstStart), StartError>
         staleness_max: config.staleness_max,
         guesses: Allowance {
             per_minute: config.limits.guesses_per_minute,
+        },
+        issuers: Issuers {
+            root: config.oauth_root_project.as_str().into(),
+            ..Issuers::at(&url)
         },
     };
     let keeper = match Keeper::open(parts).await {
@@ -145,11 +154,6 @@ pub async fn start(config: &Config) -> Result<(Running, FirstStart), StartError>
     };
     tasks.push(tokio::spawn(background.run(Arc::clone(&keeper))));
 
-    let scheme = if config.tls.is_some() { "https" } else { "http" };
-    let url = match &config.public_url {
-        Some(url) => url.as_str().to_owned(),
-        None => format!("{scheme}://{address}"),
-    };
     let settings = Arc::new(http::Settings::new(config));
     let mut router = http::router(Arc::clone(&keeper), Arc::clone(&settings));
     let (mut others, mut spoken) = (Vec::new(), Vec::new());

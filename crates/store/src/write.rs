@@ -80,6 +80,8 @@ fn row(record: &Record, sealer: &Sealer) -> Row {
         Record::Team(team) => serde_json::to_string(team),
         Record::Service(service) => serde_json::to_string(service),
         Record::Password(password) => serde_json::to_string(password),
+        Record::SigningKey(key) => serde_json::to_string(key),
+        Record::Token(token) => serde_json::to_string(token),
         Record::Key(_) => Ok(String::new()),
     }
     .unwrap_or_default();
@@ -143,6 +145,8 @@ impl StoredRecord {
             Noun::Team => serde_json::from_str(&self.body).map(Record::Team),
             Noun::Service => serde_json::from_str(&self.body).map(Record::Service),
             Noun::Password => serde_json::from_str(&self.body).map(Record::Password),
+            Noun::SigningKey => serde_json::from_str(&self.body).map(|key| Record::SigningKey(Box::new(key))),
+            Noun::Token => serde_json::from_str(&self.body).map(Record::Token),
             Noun::Key => return Err(broken),
         };
         read.map_err(|_| broken)

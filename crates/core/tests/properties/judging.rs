@@ -106,6 +106,7 @@ proptest! {
             permissions: &case.permissions,
             owner_standing: case.owner_standing,
             project_standing: case.project_standing,
+            form: keyholt_core::verify::Form::Secret,
         };
         let ask = Ask {
             scopes: Needed::AllOf(case.asked.iter().map(Scope::wanted).collect()),

@@ -119,6 +119,7 @@ impl World {
             effective: Arc::new(access.effective(&self.permissions(owner))),
             access: Arc::new(access),
             expiry,
+            form: keyholt_core::verify::Form::Secret,
             manages: Vec::new(),
             source: Source {
                 address: None,
@@ -273,6 +274,7 @@ impl World {
             permissions: &permissions,
             owner_standing,
             project_standing: self.project.standing,
+            form: keyholt_core::verify::Form::Secret,
         };
         judge(Some(&dossier), self.project.id, ask, self.now)
     }

@@ -84,6 +84,7 @@ impl Scene {
             permissions: &self.permissions,
             owner_standing: self.owner_standing,
             project_standing: self.project_standing,
+            form: keyholt_core::verify::Form::Secret,
         }
     }
 

@@ -27,6 +27,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where clients reach the service, if it is not the address listened on.
     pub public_url: Option<PublicUrl>,
+    /// The project that has the bare URL as its issuer.
+    pub oauth_root_project: String,
     /// The operator accepts plain HTTP on a public address.
     pub insecure_public: bool,
     /// Networks whose `Forwarded` and `X-Forwarded-For` are believed; nobody's when empty.
@@ -391,6 +393,7 @@ impl Texts<'_> {
                 "auto" => Workers::Auto,
                 count => Workers::Count(count.parse().ok()?),
             },
+            oauth_root_project: self.get("oauth.root_project")?.to_owned(),
             drain: time("drain")?,
             log: Log {
                 level: self.get("log.level")?.parse().ok()?,

@@ -89,6 +89,12 @@ pub const SETTINGS: &[Setting] = &[
         "Where clients reach this service, for links and metadata; never taken from a request.",
     ),
     open(
+        "oauth.root_project",
+        Rule::Text,
+        Fallback::Text("keyholt"),
+        "Id or slug of the project whose issuer is public_url itself; every other project's is public_url/projects/ID.",
+    ),
+    open(
         "insecure_public",
         Rule::Switch,
         Fallback::Text("false"),

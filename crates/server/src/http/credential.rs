@@ -14,7 +14,14 @@ use super::setup;
 /// The header for clients that cannot set `Authorization`.
 pub const API_KEY_HEADER: &str = "x-api-key";
 /// Query parameters in which people put credentials, compared without regard to case.
-const URL_NAMES: [&str; 3] = ["api_key", "access_token", "token"];
+const URL_NAMES: [&str; 6] = [
+    "api_key",
+    "access_token",
+    "token",
+    "client_secret",
+    "subject_token",
+    "refresh_token",
+];
 /// Most credentials in one URL that are looked at.
 const MISPLACED_MAX: usize = 8;
 

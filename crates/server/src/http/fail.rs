@@ -13,6 +13,7 @@ use keyholt_core::issue::IssueError;
 use keyholt_core::pause::PauseError;
 use keyholt_core::project::PolicyBreach;
 use keyholt_core::rotate::RotateError;
+use keyholt_core::token::MintError;
 
 use super::envelope::mark;
 use crate::keeper::{Refusal, Unauthenticated, Wait};
@@ -247,6 +248,8 @@ impl From<Refusal> for Fail {
                 EnrolError::Members => Code::InvalidMembers,
                 EnrolError::SystemProject => Code::SystemProject,
             },
+            Refusal::Mint(error) => code_of_mint(&error),
+            Refusal::Unauthenticated(error) => return error.into(),
             Refusal::TooManyGuesses(wait) => return wait.into(),
             Refusal::AccountThrottled(wait) => {
                 return Self {
@@ -281,6 +284,14 @@ impl From<Refusal> for Fail {
 const fn code_of_beyond(beyond: &Beyond) -> Code {
     match beyond {
         Beyond::Scope { .. } | Beyond::Everything | Beyond::Outlives => Code::BeyondOwnRights,
+    }
+}
+
+const fn code_of_mint(error: &MintError) -> Code {
+    match error {
+        MintError::Scope { .. } | MintError::Audience => Code::BeyondOwnRights,
+        MintError::TooLong { .. } => Code::LifetimeTooLong,
+        MintError::TooManyScopes | MintError::TooShort | MintError::TooManyActors => Code::InvalidFields,
     }
 }
 

@@ -54,21 +54,24 @@ use keyholt_api::code::Code;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub(crate) use body::json;
 pub use client_address::client_address;
 pub use fail::Fail;
 pub use openapi::{document, document_json};
 pub use operations::{Needs, Operation, operations};
+pub(crate) use place::From as Whence;
 pub use verify::{inadmissible, verdict};
 
 use self::client_address::came_in_the_clear;
 use self::parameters::Parameters;
 use crate::config::{Config, PublicUrl};
 use crate::keeper::Keeper;
+use crate::oauth::{metadata, token};
 
 /// What every handler needs.
 #[derive(Clone)]
 pub(crate) struct Door {
-    keeper: Arc<Keeper>,
+    pub(crate) keeper: Arc<Keeper>,
     settings: Arc<Settings>,
     openapi: Bytes,
     parameters: Arc<Parameters>,
@@ -203,6 +206,11 @@ fn routes() -> OpenApiRouter<Door> {
         .routes(routes!(projects::resume))
         .routes(routes!(events::list))
         .routes(routes!(export::export))
+        .routes(routes!(token::token))
+        .routes(routes!(metadata::root_metadata))
+        .routes(routes!(metadata::project_metadata))
+        .routes(routes!(metadata::root_keys))
+        .routes(routes!(metadata::project_keys))
         .routes(routes!(meta::meta))
         .routes(routes!(meta::livez))
         .routes(routes!(meta::readyz))

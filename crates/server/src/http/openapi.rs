@@ -93,6 +93,7 @@ fn declared<'a>(item: &'a mut PathItem, method: &str) -> Option<&'a mut Operatio
 }
 
 const SCHEMES: [&str; 3] = ["bearer", "api_key", "session"];
+const CLIENT_SCHEME: &str = "client";
 
 fn add_security(components: &mut Components) {
     let bearer = HttpBuilder::new()
@@ -107,6 +108,13 @@ fn add_security(components: &mut Components) {
         super::cookie::NAME,
         "A person's session, for pages of this site. A change needs the `Origin` of this site besides.",
     );
+    let client = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Basic)
+        .description(Some(
+            "A key's id and secret, each form-encoded. Both may stand in the body instead.",
+        ))
+        .build();
+    components.add_security_scheme(CLIENT_SCHEME, SecurityScheme::Http(client));
     let [bearer_name, header_name, cookie_name] = SCHEMES;
     components.add_security_scheme(cookie_name, SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
     components.add_security_scheme(bearer_name, SecurityScheme::Http(bearer));
@@ -142,6 +150,7 @@ fn complete(declared: &mut Operation, operation: &operations::Operation) {
     let schemes = SCHEMES.map(|name| SecurityRequirement::new(name, Vec::<String>::new()));
     declared.security = Some(match operation.needs {
         Needs::Nothing | Needs::SetupToken | Needs::Password | Needs::Session => Vec::new(),
+        Needs::Client => vec![SecurityRequirement::new(CLIENT_SCHEME, Vec::<String>::new())],
         Needs::AnyKey | Needs::Scope(_) | Needs::ScopeOrOwn(..) => schemes.into(),
     });
     let needs = match operation.needs {
@@ -149,6 +158,7 @@ fn complete(declared: &mut Operation, operation: &operations::Operation) {
         Needs::SetupToken => "Needs the set-up token.".to_owned(),
         Needs::Password => "Needs the user's password.".to_owned(),
         Needs::Session => "Needs the newest refresh token in the body, or the session cookie.".to_owned(),
+        Needs::Client => "Needs an OAuth client: the id and the secret of any key that works.".to_owned(),
         Needs::AnyKey => "Needs any key that works.".to_owned(),
         Needs::Scope(scope) => format!("Needs the scope `{scope}`."),
         Needs::ScopeOrOwn(scope, own) => format!("Needs the scope `{scope}`, or `{own}` for what is the caller's own."),
@@ -164,6 +174,10 @@ fn complete(declared: &mut Operation, operation: &operations::Operation) {
     let parameters = declared.parameters.get_or_insert_default();
     parameters.splice(0..0, named);
     for status in problems(operation, declared) {
+        // The OAuth endpoints have bodies of their own for what goes wrong.
+        if declared.responses.responses.contains_key(&status.to_string()) {
+            continue;
+        }
         declared
             .responses
             .responses
@@ -180,7 +194,10 @@ fn problems(operation: &operations::Operation, declared: &Operation) -> Vec<u16>
             .any(|parameter| matches!(parameter, RefOr::T(parameter) if parameter.parameter_in == place))
     };
     let has_body = declared.request_body.is_some();
-    let needs_key = !matches!(operation.needs, Needs::Nothing | Needs::SetupToken | Needs::Password);
+    let needs_key = !matches!(
+        operation.needs,
+        Needs::Nothing | Needs::SetupToken | Needs::Password | Needs::Client
+    );
     let changes = operation.audit.is_some();
     let is_setup = operation.needs == Needs::SetupToken;
     let is_log_in = operation.needs == Needs::Password;

@@ -31,6 +31,8 @@ pub enum Needs {
     Password,
     /// A refresh token in the body, or the session cookie.
     Session,
+    /// A key as an OAuth client, or what the grant takes in its place.
+    Client,
     /// Any key that works.
     AnyKey,
     /// A scope, of a key in the project or of an operator's.
@@ -42,7 +44,10 @@ pub enum Needs {
 impl Needs {
     /// Whether something else than a key is what the caller shows, or nothing.
     pub const fn is_met_without_a_key(self) -> bool {
-        matches!(self, Self::Nothing | Self::SetupToken | Self::Password | Self::Session)
+        matches!(
+            self,
+            Self::Nothing | Self::SetupToken | Self::Password | Self::Session | Self::Client
+        )
     }
 
     /// What the action needs.
@@ -162,6 +167,12 @@ pub const fn operations() -> &'static [Operation] {
 
         "list_events" GET "/v1/projects/{project}/events" READ_AUDIT, None;
         "export_events" GET "/v1/projects/{project}/events/export" READ_AUDIT, None;
+
+        "oauth_token" POST "/oauth/token" Needs::Client, None;
+        "oauth_metadata" GET "/.well-known/oauth-authorization-server" Needs::Nothing, None;
+        "oauth_project_metadata" GET "/.well-known/oauth-authorization-server/projects/{project}" Needs::Nothing, None;
+        "oauth_keys" GET "/.well-known/jwks.json" Needs::Nothing, None;
+        "oauth_project_keys" GET "/projects/{project}/.well-known/jwks.json" Needs::Nothing, None;
 
         "meta" GET "/v1/meta" Needs::Nothing, None;
         "livez" GET "/livez" Needs::Nothing, None;

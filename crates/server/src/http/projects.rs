@@ -103,6 +103,7 @@ fn policy(door: &Door, at: &InProject, before: Policy, change: &ProjectChange) -
         .as_ref()
         .map(|roles| roles.iter().map(role).collect());
     Policy {
+        tokens: before.tokens,
         prefix: change.prefix.clone().unwrap_or(before.prefix),
         default_lifetime: change.default_lifetime.unwrap_or(before.default_lifetime),
         longest_lifetime: change.longest_lifetime.unwrap_or(before.longest_lifetime),

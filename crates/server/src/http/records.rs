@@ -81,7 +81,13 @@ fn shown(door: &Door, record: &Record, answer: impl FnOnce(&serde_json::Value, u
         Record::User(user) => serde_json::to_value(User::show(user, &names)),
         Record::Team(team) => serde_json::to_value(Team::show(team, &names)),
         Record::Service(service) => serde_json::to_value(Service::show(service, &names)),
-        Record::Setup(_) | Record::Project(_) | Record::Role(_) | Record::Password(_) | Record::Key(_) => {
+        Record::Setup(_)
+        | Record::Project(_)
+        | Record::Role(_)
+        | Record::Password(_)
+        | Record::SigningKey(_)
+        | Record::Token(_)
+        | Record::Key(_) => {
             return Err(Refusal::NotFound(record.noun()).into());
         }
     };

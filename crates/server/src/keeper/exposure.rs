@@ -46,7 +46,11 @@ impl Marks {
 impl Keeper {
     /// Marks the key of a secret as exposed, if there is one. Nobody is told whether there is.
     pub async fn expose(&self, secret: &str, exposure: Exposure, source: &Source) {
-        let Some(found) = self.present(secret) else { return };
+        // A token that was shown somewhere ends by itself, and its key was not shown.
+        let shown = self.present(secret).filter(|credential| credential.token.is_none());
+        let Some(found) = shown.map(|credential| credential.found) else {
+            return;
+        };
         let now = self.now();
         let commit = self
             .keyring

@@ -16,11 +16,11 @@ use keyholt_core::pause;
 use keyholt_core::remove::delete;
 use keyholt_core::revoke::revoke;
 use keyholt_core::rotate::{Rotated, Turn, end_grace, rotate};
-use keyholt_core::scope::Access;
+use keyholt_core::scope::{Access, Wanted};
 use keyholt_core::seal::Seal;
 use keyholt_core::text::{Cause, RequestKey};
 use keyholt_core::time::{Moment, Span};
-use keyholt_core::verify::standing;
+use keyholt_core::verify::{Form, standing};
 use keyholt_store::{CommitError, KeyQuery, LastUse, Owners, Page, StateFilter, Usage};
 
 use super::way_in::Loss;
@@ -55,6 +55,8 @@ pub struct Validity {
     /// When its secret was last shown where others can read it, if it got no new one since.
     pub exposed_at: Option<Moment>,
 }
+
+const OWN_WRITE: &str = "keyholt:self:write";
 
 /// What a change to one key came to.
 type Outcome<T> = Result<Option<(T, Commit)>, Refusal>;
@@ -186,7 +188,8 @@ impl Keeper {
         }
         // SECURITY: asked first, or a caller who may read nothing could tell other projects' secrets from nonsense.
         self.permit::<ReadKeys>(actor, project, Subject::Owner(actor.owner), Noun::Key)?;
-        let found = self.present(secret).ok_or(Refusal::NotFound(Noun::Key))?;
+        let shown = self.present(secret).filter(|credential| credential.token.is_none());
+        let found = shown.ok_or(Refusal::NotFound(Noun::Key))?.found;
         self.key(actor, project, found.key()).await
     }
 
@@ -391,12 +394,15 @@ impl Keeper {
 
     /// Revokes the key that the actor showed: possession is leave enough to end it.
     pub async fn revoke_own_key(&self, actor: &Actor, cause: Cause) -> Result<KeyView, Refusal> {
+        // SECURITY: a token is handed on to others. Whoever got one for less must not end the key.
+        let may_write = Wanted::parse(OWN_WRITE).is_ok_and(|scope| actor.effective.covers(scope));
+        if actor.form == Form::Token && !may_write {
+            return Err(Refusal::Lacks { scope: OWN_WRITE });
+        }
         // The permit is made for a holder who may write what is theirs; the key itself need not carry that scope.
         let holder = Actor {
             access: std::sync::Arc::new(Access::Everything),
-            effective: std::sync::Arc::new(
-                keyholt_core::scope::ScopeSet::parse(["keyholt:self:write"]).unwrap_or_default(),
-            ),
+            effective: std::sync::Arc::new(keyholt_core::scope::ScopeSet::parse([OWN_WRITE]).unwrap_or_default()),
             ..actor.clone()
         };
         self.revoke_key(&holder, actor.home, actor.key, cause, None).await

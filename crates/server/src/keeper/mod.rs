@@ -19,6 +19,8 @@ mod refusal;
 mod roles;
 mod sessions;
 mod setup;
+mod signers;
+mod tokens;
 mod trail;
 mod usage;
 mod verify;
@@ -39,9 +41,9 @@ use keyholt_core::key::Key;
 use keyholt_core::owner::Owner;
 use keyholt_core::scope::{Access, ScopeSet};
 use keyholt_core::seal::{MasterKey, Seal, Sealer};
-use keyholt_core::secret::{Pepper, Presented};
-use keyholt_core::time::Moment;
-use keyholt_core::verify::{Ask, Verification, judge};
+use keyholt_core::secret::Pepper;
+use keyholt_core::time::{Expiry, Moment};
+use keyholt_core::verify::{Ask, Form, Verification, judge};
 use keyholt_store::{Binding, CommitError, EventNumber, Loaded, Store, StoreError, UseOutcome, Write};
 use tracing::Instrument;
 
@@ -59,12 +61,16 @@ pub use refusal::Refusal;
 pub use roles::RoleChange;
 pub use sessions::{Refreshed, SESSIONS_PER_USER_MAX, SessionView};
 pub use setup::{FirstStart, Operator};
+pub use signers::{Issuer, Issuers};
+pub use tokens::{AccessToken, Parent};
 pub use verify::{AboutShown, Answer, BATCH_MAX, Counting, Inadmissible, KeyShown, Question, Rules, Verifier, Wish};
 
 use crate::clock::Clock;
 use crate::keyring::directory::noun_of;
 use crate::keyring::ring::{Found, Integrity, Keyring};
 use progress::{Arrivals, Progress};
+use signers::Signers;
+use tokens::Credential;
 
 /// How often a change that somebody else got in front of is tried again, where trying again is right.
 const TRIES: usize = 5;
@@ -83,6 +89,7 @@ pub struct Keeper {
     system_turn: tokio::sync::Mutex<()>,
     /// Wrong credentials, by where they came from.
     guesses: Guesses,
+    signers: Signers,
     exposed: exposure::Marks,
     passwords: passwords::Passwords,
     alarms: AtomicU64,
@@ -102,6 +109,8 @@ pub struct Parts {
     pub staleness_max: Duration,
     /// How many wrong credentials one source may show.
     pub guesses: Allowance,
+    /// What issuers of tokens are called.
+    pub issuers: Issuers,
 }
 
 /// Why a keeper cannot start.
@@ -130,6 +139,7 @@ impl Keeper {
             mut entropy,
             staleness_max,
             guesses,
+            issuers,
         } = parts;
         if store.bind(master.check()).await? == Binding::Other {
             return Err(OpenError::WrongMasterKey);
@@ -148,6 +158,7 @@ impl Keeper {
             progress: Arc::new(Progress::new(store.sharing(), staleness_max, elapsed_ms(&*clock))),
             system_turn: tokio::sync::Mutex::default(),
             guesses: Guesses::new(guesses, random),
+            signers: Signers::new(&master.envelope(), issuers)?,
             store,
             clock,
             entropy: Mutex::new(entropy),
@@ -250,8 +261,8 @@ impl Keeper {
             return Err(Unauthenticated::CannotKnow);
         }
         let address = source.address;
-        let found = self.present(secret).ok_or(Unauthenticated::Invalid);
-        let recognised = found.and_then(|found| self.actor(&found, source));
+        let shown = self.present(secret).ok_or(Unauthenticated::Invalid);
+        let recognised = shown.and_then(|credential| self.actor(&credential, source));
         match recognised {
             // SECURITY: every invalid one counts alike, or a known key that stopped would be told from a guess.
             Err(Unauthenticated::Invalid) => Err(self
@@ -266,61 +277,66 @@ impl Keeper {
         self.guesses.failed(address.into(), self.clock.elapsed())
     }
 
-    /// The key that answers to a text, if it is one.
-    fn present(&self, secret: &str) -> Option<Found> {
-        let presented = Presented::parse(secret).ok()?;
-        self.keyring.find(&self.pepper.digest(presented.fingerprint()))
-    }
-
-    fn actor(&self, found: &Found, source: Source) -> Result<Actor, Unauthenticated> {
+    fn actor(&self, credential: &Credential, source: Source) -> Result<Actor, Unauthenticated> {
         let now = self.now();
-        let judged = self.keyring.dossier(found, |dossier, _| {
+        let judged = self.dossier(credential, |dossier, _| {
             let environment = dossier
                 .bounds
                 .environment
                 .as_ref()
                 .map(|environment| environment.as_str());
+            // A token that is for somebody else is not for Keyholt itself.
+            let issuer = credential.token.as_ref().and_then(|_| self.issuer(dossier.project));
             let ask = Ask {
                 address: source.address,
                 environment,
+                audience: issuer.as_ref().map(|issuer| &*issuer.name),
                 ..Ask::default()
             };
-            (
-                judge(Some(dossier), dossier.project, &ask, now),
+            let verification = judge(Some(dossier), dossier.project, &ask, now);
+            let actor = (
                 dossier.project,
                 dossier.owner,
-            )
+                Arc::new(dossier.effective().into_owned()),
+            );
+            (verification, actor)
         });
-        let (verification, home, owner) = judged.ok_or(Unauthenticated::Invalid)?;
-        self.note(found, &verification, now, source.address);
-        let expiry = match verification {
-            // SECURITY: whoever shows a secret in its grace is gone when the grace is; so is what that secret may make.
-            Verification::Granted(grant) => grant.hands_on_until(),
+        let (verification, (home, owner, effective)) = judged.ok_or(Unauthenticated::Invalid)?;
+        self.note(&credential.found, &verification, now, source.address);
+        match verification {
+            Verification::Granted(_) => {}
             // Possession is proven, so the reason may be said: it is about where the caller is, not about the key.
             Verification::Denied(Denial::AddressNotAllowed) => return Err(Unauthenticated::AddressNotAllowed),
             Verification::Denied(_) => return Err(Unauthenticated::Invalid),
-        };
-        let access = self
+        }
+        // SECURITY: whoever shows a secret in its grace is gone when the grace is; so is what that secret may make. A token
+        // may make what its key may make: it was tied to the secret that it was made with.
+        let ends = self
             .keyring
-            .access(found)
-            .map(Arc::clone)
-            .ok_or(Unauthenticated::Invalid)?;
-        let directory = self.keyring.directory();
-        let permissions = directory
-            .owner(owner)
-            .map(|record| directory.permissions(record))
-            .unwrap_or_default();
+            .dossier(&credential.found, |dossier, _| dossier.hands_on_until());
+        let (access, expiry, form) = match &credential.token {
+            None => {
+                let access = self.keyring.access(&credential.found).map(Arc::clone);
+                (access, ends, Form::Secret)
+            }
+            Some(token) => {
+                let most = token.hands_on.map_or(Expiry::Never, |most| Expiry::At(now.plus(most)));
+                let ends = ends.map(|ends| if ends.outlives(most) { most } else { ends });
+                (Some(Arc::new(token.access.clone())), ends, Form::Token)
+            }
+        };
         let manages = match owner {
-            Owner::User(user) => directory.managed_by(user).collect(),
+            Owner::User(user) => self.keyring.directory().managed_by(user).collect(),
             Owner::Team(_) | Owner::Service(_) => Vec::new(),
         };
         Ok(Actor {
-            key: found.key(),
+            key: credential.found.key(),
             owner,
             home,
-            effective: Arc::new(access.effective(&permissions)),
-            access,
-            expiry,
+            effective,
+            access: access.ok_or(Unauthenticated::Invalid)?,
+            expiry: expiry.ok_or(Unauthenticated::Invalid)?,
+            form,
             manages,
             source,
         })

@@ -11,8 +11,10 @@ use keyholt_core::project::PolicyBreach;
 use keyholt_core::rotate::RotateError;
 use keyholt_core::session::StartError;
 use keyholt_core::text::TextError;
+use keyholt_core::token::MintError;
 use keyholt_store::{CommitError, StoreError};
 
+use super::Unauthenticated;
 use super::guesses::Wait;
 
 /// Why not. Nothing here holds a secret or a value that the caller sent.
@@ -145,6 +147,12 @@ pub enum Refusal {
     /// The stored row is not as Keyholt wrote it.
     #[error("the stored {} is not as Keyholt wrote it", .0.as_str())]
     Tampered(Noun),
+    /// The access token is not made.
+    #[error(transparent)]
+    Mint(MintError),
+    /// What was shown is not good, or not any more.
+    #[error(transparent)]
+    Unauthenticated(#[from] Unauthenticated),
     /// The keyring has no room for more keys.
     #[error("the keyring is full")]
     KeyringFull,
@@ -168,6 +176,7 @@ impl Refusal {
                 | Self::Store(_)
                 | Self::Uncertain(_)
                 | Self::KeyringFull
+                | Self::Unauthenticated(_)
                 | Self::TooManyGuesses(_)
                 | Self::Busy(_)
                 | Self::Stale(_)
@@ -186,7 +195,8 @@ impl Refusal {
             | Self::Rotate(RotateError::Beyond(_))
             | Self::Amend(AmendError::Beyond(_))
             | Self::Pause(PauseError::Beyond(_))
-            | Self::Enrol(EnrolError::Beyond(_)) => "beyond_own_rights",
+            | Self::Enrol(EnrolError::Beyond(_))
+            | Self::Mint(MintError::Scope { .. } | MintError::Audience) => "beyond_own_rights",
             Self::Policy(_)
             | Self::Issue(IssueError::Policy(_))
             | Self::Rotate(RotateError::Policy(_))
@@ -255,4 +265,5 @@ transparent! {
     AmendError => Amend;
     PauseError => Pause;
     EnrolError => Enrol;
+    MintError => Mint;
 }

@@ -14,7 +14,7 @@ use keyholt_core::secret::{Credentials, Secret, session_cookie};
 use keyholt_core::session::{self, RefreshError};
 use keyholt_core::text::{Cause, RequestKey};
 use keyholt_core::time::Span;
-use keyholt_core::verify::{Shown, standing};
+use keyholt_core::verify::{Form, Shown, standing};
 use keyholt_store::{CommitError, EventQuery, KeyQuery, LastUse, Limit, Owners, RecordQuery, Sharing, StateFilter};
 
 use super::{Attempt, Keeper, Refusal, TRIES, Unauthenticated};
@@ -138,6 +138,7 @@ impl Keeper {
             access: Arc::new(Access::Only(ScopeSet::default())),
             effective: Arc::new(ScopeSet::parse(["keyholt:self:write"]).unwrap_or_default()),
             expiry: found.expiry(),
+            form: Form::Secret,
             manages: Vec::new(),
             source,
         };
@@ -251,7 +252,7 @@ impl Keeper {
         }
         let address = source.address;
         let found = self.by_cookie(cookie).ok_or(Unauthenticated::Invalid);
-        match found.and_then(|(_, found)| self.actor(&found, source)) {
+        match found.and_then(|(_, found)| self.actor(&found.into(), source)) {
             Err(Unauthenticated::Invalid) => Err(self
                 .wrong(address)
                 .map_or_else(Into::into, |()| Unauthenticated::Invalid)),
@@ -348,6 +349,7 @@ impl Keeper {
             access: Arc::new(Access::Only(ScopeSet::default())),
             effective: Arc::default(),
             expiry: keyholt_core::time::Expiry::Never,
+            form: Form::Secret,
             manages: Vec::new(),
             source: source.clone(),
         };

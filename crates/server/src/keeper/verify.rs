@@ -9,13 +9,14 @@ use keyholt_core::denial::Denial;
 use keyholt_core::id::{KeyId, ProjectId};
 use keyholt_core::key::{About, Kind};
 use keyholt_core::owner::Owner;
-use keyholt_core::scope::{Access, ScopeSet, Wanted};
-use keyholt_core::secret::{Malformed, Presented};
+use keyholt_core::scope::{ScopeSet, Wanted};
+use keyholt_core::secret::Presented;
 use keyholt_core::time::{Expiry, Moment};
 use keyholt_core::verify::{Ask, Dossier, Needed, Verification, Warning, explain, judge};
 
 use super::{Keeper, Refusal, Unauthenticated};
-use crate::keyring::ring::{Found, OwnerEntry};
+use crate::jose::is_compact;
+use crate::keyring::ring::Found;
 
 /// Most questions in one batch.
 pub const BATCH_MAX: usize = 1000;
@@ -85,7 +86,9 @@ const VERIFY: &str = "keyholt:verify";
 impl Keeper {
     /// Recognises a caller that wants to verify keys.
     pub fn verifier(&self, secret: &str, address: Option<std::net::IpAddr>) -> Result<Verifier, Unauthenticated> {
-        let found = self.present(secret).ok_or(Unauthenticated::Invalid)?;
+        // A token takes the long way: it is looked at whole for every request.
+        let credential = self.present(secret).filter(|credential| credential.token.is_none());
+        let found = credential.ok_or(Unauthenticated::Invalid)?.found;
         let project = self
             .keyring
             .dossier(&found, |dossier, _| dossier.project)
@@ -161,20 +164,28 @@ impl Keeper {
             key: None,
             as_of: now,
         };
-        let presented = match Presented::parse(question.credential) {
-            Ok(presented) => presented,
-            Err(Malformed) => return Ok(with(&denied(Denial::Malformed))),
+        let Some(credential) = self.present(question.credential) else {
+            let shaped = is_compact(question.credential) || Presented::parse(question.credential).is_ok();
+            let denial = if shaped { Denial::Unknown } else { Denial::Malformed };
+            return Ok(with(&denied(denial)));
         };
-        let Some(found) = self.keyring.find(&self.pepper.digest(presented.fingerprint())) else {
-            return Ok(with(&denied(Denial::Unknown)));
+        let usual = self.usual_audience(&credential, project);
+        let for_token;
+        let ask = match &usual {
+            // A key's question is taken as it is: a copy of it costs more than the look-up.
+            None => &question.ask,
+            Some(usual) => {
+                for_token = naming(&question.ask, usual);
+                &for_token
+            }
         };
         let mut with = Some(with);
-        let answered = self.keyring.dossier(&found, |dossier, owner| {
-            let verification = judge(Some(dossier), project, &question.ask, now);
+        let answered = self.dossier(&credential, |dossier, owner_handle| {
+            let verification = judge(Some(dossier), project, ask, now);
             if question.counting == Counting::Counted {
-                self.note(&found, &verification, now, question.ask.address);
+                self.note(&credential.found, &verification, now, ask.address);
             }
-            let answer = answer(dossier, owner, verification, now);
+            let answer = answer(dossier, owner_handle, verification, now);
             with.take().map(|with| with(&answer))
         });
         match (answered.flatten(), with) {
@@ -198,12 +209,16 @@ impl Keeper {
             ..question.clone()
         };
         let now = self.now();
-        let found = self.present(question.credential);
-        let rules = found.and_then(|found| {
-            self.keyring.dossier(&found, |dossier, _| {
+        let rules = self.present(question.credential).and_then(|credential| {
+            let usual = self.usual_audience(&credential, project);
+            let ask = match &usual {
+                None => question.ask.clone(),
+                Some(usual) => naming(&question.ask, usual),
+            };
+            self.dossier(&credential, |dossier, _| {
                 // SECURITY: of another project's key not even its rules are told.
                 if dossier.project == project {
-                    explain(dossier, project, &question.ask, now).collect()
+                    explain(dossier, project, &ask, now).collect()
                 } else {
                     Rules::new()
                 }
@@ -215,6 +230,14 @@ impl Keeper {
     /// What the holder of a verified key called it, for verifiers that ask for it. This one does read the store.
     pub async fn about(&self, project: ProjectId, key: KeyId) -> Result<Option<About>, Refusal> {
         Ok(self.store.key(project, key).await?.map(|(key, _)| key.about))
+    }
+}
+
+/// The same question about this audience, unless it names one already.
+fn naming<'a>(ask: &Ask<'a>, audience: &'a str) -> Ask<'a> {
+    Ask {
+        audience: ask.audience.or(Some(audience)),
+        ..ask.clone()
     }
 }
 
@@ -234,30 +257,21 @@ pub enum Inadmissible {
     CannotKnow,
 }
 
-fn answer<'a>(dossier: &Dossier<'a>, owner: &'a OwnerEntry, verification: Verification, now: Moment) -> Answer<'a> {
+fn answer<'a>(dossier: &Dossier<'a>, owner_handle: &'a str, verification: Verification, now: Moment) -> Answer<'a> {
     // SECURITY: nothing is said about a key before possession is proven to a verifier of its own project.
     let proven = !matches!(&verification, Verification::Denied(Denial::Malformed | Denial::Unknown));
     let key = proven.then(|| KeyShown {
         id: dossier.key,
         kind: dossier.kind,
         owner: dossier.owner,
-        owner_handle: &owner.handle,
+        owner_handle,
         expiry: dossier.expiry,
-        effective: effective(dossier.access, dossier.permissions),
+        effective: dossier.effective(),
     });
     Answer {
         verification,
         key,
         as_of: now,
-    }
-}
-
-/// What a key may do, without building a set where there is one already.
-fn effective<'a>(access: &'a Access, permissions: &'a ScopeSet) -> Cow<'a, ScopeSet> {
-    match access {
-        Access::Everything => Cow::Borrowed(permissions),
-        Access::Only(scopes) if permissions.lacks(scopes).is_none() => Cow::Borrowed(scopes),
-        Access::Only(scopes) => Cow::Owned(scopes.meet(permissions)),
     }
 }
 

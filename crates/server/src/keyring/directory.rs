@@ -9,8 +9,10 @@ use keyholt_core::enrol;
 use keyholt_core::id::{ProjectId, RoleId, TeamId, UserId};
 use keyholt_core::owner::{MemberRight, Owner};
 use keyholt_core::password::mailbox;
+use keyholt_core::project::Project;
 use keyholt_core::role::Role;
 use keyholt_core::scope::ScopeSet;
+use keyholt_core::signing::SigningKey;
 use uuid::Uuid;
 
 /// All records other than keys. The verify path does not come here.
@@ -23,6 +25,8 @@ pub struct Directory {
     by_project: HashMap<ProjectId, BTreeSet<Owner>>,
     counts: HashMap<(Noun, ProjectId), usize>,
     mailboxes: HashMap<(ProjectId, Box<str>), BTreeSet<UserId>>,
+    projects: BTreeSet<Uuid>,
+    signing_keys: HashMap<ProjectId, BTreeSet<Uuid>>,
 }
 
 impl Directory {
@@ -92,6 +96,25 @@ impl Directory {
         self.by_project.get(&project).into_iter().flatten().copied()
     }
 
+    /// All projects.
+    pub fn projects(&self) -> impl Iterator<Item = &Project> {
+        let records = self.projects.iter().filter_map(|id| self.record(Noun::Project, *id));
+        records.filter_map(|record| match record.as_ref() {
+            Record::Project(project) => Some(project),
+            _ => None,
+        })
+    }
+
+    /// The signing keys of a project.
+    pub fn signing_keys(&self, project: ProjectId) -> impl Iterator<Item = &SigningKey> {
+        let ids = self.signing_keys.get(&project).into_iter().flatten();
+        let records = ids.filter_map(|id| self.record(Noun::SigningKey, *id));
+        records.filter_map(|record| match record.as_ref() {
+            Record::SigningKey(key) => Some(key.as_ref()),
+            _ => None,
+        })
+    }
+
     /// The teams that name a user as a member.
     pub fn teams_of(&self, user: UserId, project: ProjectId) -> Vec<TeamId> {
         let names = |owner: &Owner| match self.owner(*owner).map(AsRef::as_ref) {
@@ -116,7 +139,16 @@ impl Directory {
         if let Some(handle) = record.handle() {
             self.handles.insert((key.0, record.project(), handle.into()), key.1);
         }
-        if let Some(owner) = record.owner() {
+        match record.as_ref() {
+            Record::Project(project) => {
+                self.projects.insert(project.id.uuid());
+            }
+            Record::SigningKey(key) => {
+                self.signing_keys.entry(key.project).or_default().insert(key.id.uuid());
+            }
+            _ => {}
+        }
+        if let Some(owner) = owner_of(&record) {
             self.by_project.entry(record.project()).or_default().insert(owner);
             for role in enrol::roles(&record).into_iter().flatten() {
                 self.holders.entry(*role).or_default().insert(owner);
@@ -155,7 +187,14 @@ impl Directory {
                 self.handles.remove(&place);
             }
         }
-        if let Some(owner) = record.owner() {
+        match record {
+            Record::Project(project) => {
+                self.projects.remove(&project.id.uuid());
+            }
+            Record::SigningKey(key) => take_out(&mut self.signing_keys, key.project, key.id.uuid()),
+            _ => {}
+        }
+        if let Some(owner) = owner_of(record) {
             take_out(&mut self.by_project, record.project(), owner);
             for role in enrol::roles(record).into_iter().flatten() {
                 take_out(&mut self.holders, *role, owner);
@@ -184,6 +223,14 @@ fn take_out<K: std::hash::Hash + Eq, V: Ord>(map: &mut HashMap<K, BTreeSet<V>>, 
         if set.is_empty() {
             map.remove(&key);
         }
+    }
+}
+
+/// The owner that a record is, if it is one. What belongs to an owner is not one.
+fn owner_of(record: &Record) -> Option<Owner> {
+    match record {
+        Record::User(_) | Record::Team(_) | Record::Service(_) => record.owner(),
+        _ => None,
     }
 }
 

@@ -10,14 +10,15 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use arc_swap::ArcSwap;
 use keyholt_core::audit::Noun;
 use keyholt_core::commit::Record;
-use keyholt_core::id::{KeyId, ProjectId};
+use keyholt_core::id::{KeyId, ProjectId, TokenId};
 use keyholt_core::key::{Bounds, Kind};
 use keyholt_core::owner::{Owner, Standing};
 use keyholt_core::project::Project;
 use keyholt_core::scope::{Access, ScopeSet};
 use keyholt_core::secret::Digest;
 use keyholt_core::time::{Expiry, Moment};
-use keyholt_core::verify::{Dossier, Shown, Stopped};
+use keyholt_core::token::{Generation, Recall};
+use keyholt_core::verify::{Dossier, Form, Shown, Stopped};
 use uuid::Uuid;
 
 use super::directory::Directory;
@@ -38,6 +39,11 @@ pub struct Keyring {
     owners: Table<ArcSwap<OwnerEntry>>,
     directory: RwLock<Directory>,
     writer: Mutex<WriterState>,
+    /// The tokens that were revoked before their end.
+    revoked_tokens: papaya::HashMap<Uuid, ()>,
+    /// How often a project or a signing key changed.
+    issuer_changes: AtomicU64,
+    owner_numbers: papaya::HashMap<Owner, u32>,
     /// Odd while a change is being applied; a reader that found nothing meanwhile looks again.
     changes: AtomicU64,
 }
@@ -55,6 +61,13 @@ pub struct OwnerEntry {
     /// Whether the owner's record was found and is as Keyholt wrote it.
     pub presence: Presence,
     project: Arc<ArcSwap<ProjectEntry>>,
+}
+
+impl OwnerEntry {
+    /// The owner's project.
+    pub fn project(&self) -> ProjectId {
+        self.project.load().id
+    }
 }
 
 /// What judging needs to know of a project.
@@ -78,6 +91,7 @@ pub enum Presence {
 pub struct Found {
     row: Row,
     number: u32,
+    generation: Generation,
     /// Which of its secrets was shown.
     pub shown: Shown,
 }
@@ -86,6 +100,11 @@ impl Found {
     /// The key.
     pub fn key(&self) -> KeyId {
         KeyId::from_uuid(Uuid::from_u128(self.row.key))
+    }
+
+    /// Which of the key's secrets was shown, in short; retiring secrets have a row of their own.
+    pub fn generation(&self) -> Generation {
+        self.generation
     }
 
     /// Its expiry.
@@ -155,6 +174,9 @@ impl Keyring {
             owners: Table::new(),
             directory: RwLock::default(),
             writer: Mutex::default(),
+            revoked_tokens: papaya::HashMap::new(),
+            issuer_changes: AtomicU64::new(0),
+            owner_numbers: papaya::HashMap::new(),
             changes: AtomicU64::new(0),
         }
     }
@@ -173,17 +195,18 @@ impl Keyring {
 
     fn find_any(&self, digest: &Digest) -> Option<Found> {
         let digest = halves(digest);
-        self.look(|| self.look_for(digest))
+        self.look(|| self.look_for(hash_of(digest), |row| row.answers_to(digest)))
     }
 
-    fn look_for(&self, digest: [u64; 2]) -> Option<Found> {
+    fn look_for(&self, hash: u64, is_it: impl Fn(&Row) -> bool) -> Option<Found> {
         let mut tampered = None;
-        let found = self.by_digest.now().lookup(hash_of(digest), |number| {
-            let row = self.rows.read(number).filter(|row| row.answers_to(digest))?;
+        let found = self.by_digest.now().lookup(hash, |number| {
+            let row = self.rows.read(number).filter(&is_it)?;
             let found = if row.flags & BESIDE == 0 {
                 Found {
                     row,
                     number,
+                    generation: Generation::from_number(row.digest[0]),
                     shown: Shown::Current,
                 }
             } else {
@@ -198,6 +221,7 @@ impl Keyring {
                 Found {
                     row: main,
                     number: row.owner,
+                    generation: Generation::from_number(row.digest[0]),
                     shown,
                 }
             };
@@ -223,6 +247,7 @@ impl Keyring {
                 Some(Found {
                     row,
                     number,
+                    generation: Generation::from_number(row.digest[0]),
                     shown: Shown::Current,
                 })
             })
@@ -279,8 +304,36 @@ impl Keyring {
             permissions: &owner.permissions,
             owner_standing: owner.standing,
             project_standing: project.standing,
+            form: Form::Secret,
         };
         Some(with(&dossier, &owner))
+    }
+
+    /// The key with this id, as if the secret of this generation had been shown; `None` when that secret is gone.
+    pub fn find_generation(&self, key: KeyId, generation: Generation) -> Option<Found> {
+        let id = key.uuid().as_u128();
+        let half = generation.number();
+        self.look(|| self.look_for(half, |row| row.key == id && row.digest[0] == half))
+    }
+
+    /// Whether a token was revoked before its end.
+    pub fn recall(&self, token: TokenId) -> Recall {
+        if self.revoked_tokens.pin().contains_key(&token.uuid()) {
+            Recall::Revoked
+        } else {
+            Recall::Standing
+        }
+    }
+
+    /// How often a project or a signing key changed: what is derived from them is good as long as this stays the same.
+    pub fn issuer_changes(&self) -> u64 {
+        self.issuer_changes.load(Ordering::Acquire)
+    }
+
+    /// What judging needs to know of an owner who need not have a key.
+    pub fn owner_entry(&self, owner: Owner) -> Option<Arc<OwnerEntry>> {
+        let number = *self.owner_numbers.pin().get(&owner)?;
+        Some(self.owners.get(number)?.load_full())
     }
 
     /// The access of a found key.
@@ -339,6 +392,11 @@ pub fn standing_of(record: &Record) -> Standing {
         Record::Team(team) => team.standing,
         Record::Service(service) => service.standing,
         Record::Project(project) => project.standing,
-        Record::Setup(_) | Record::Role(_) | Record::Password(_) | Record::Key(_) => Standing::Good,
+        Record::Setup(_)
+        | Record::Role(_)
+        | Record::Password(_)
+        | Record::SigningKey(_)
+        | Record::Token(_)
+        | Record::Key(_) => Standing::Good,
     }
 }

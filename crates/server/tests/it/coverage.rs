@@ -209,7 +209,9 @@ async fn a_key_without_the_scope_is_told_which_one_it_lacks() {
     for operation in needing_a_key() {
         let scope = match operation.needs {
             Needs::Scope(scope) | Needs::ScopeOrOwn(scope, _) => scope,
-            Needs::AnyKey | Needs::Nothing | Needs::SetupToken | Needs::Password | Needs::Session => continue,
+            Needs::AnyKey | Needs::Nothing | Needs::SetupToken | Needs::Password | Needs::Session | Needs::Client => {
+                continue;
+            }
         };
         let reply = village.ask(operation, &village.idle.secret).await;
         // What is outside this project at all does not exist for a key of it.

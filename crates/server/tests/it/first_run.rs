@@ -87,6 +87,7 @@ async fn the_wrong_master_key_is_refused_and_nothing_is_called_invalid() {
         clock: Arc::clone(&house.clock) as _,
         entropy: Box::new(crate::house::seeded(1)),
         staleness_max: std::time::Duration::from_secs(2),
+        issuers: keyholt_server::keeper::Issuers::at("https://keyholt.example"),
         guesses: crate::house::GUESSES,
     };
     assert!(matches!(

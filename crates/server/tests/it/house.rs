@@ -345,6 +345,7 @@ pub async fn keeper_on(store: Arc<dyn Store>, clock: Arc<FakeClock>, seed: u64) 
         clock,
         entropy: Box::new(seeded(seed)),
         staleness_max: Duration::from_secs(2),
+        issuers: keyholt_server::keeper::Issuers::at("https://keyholt.example"),
         guesses: GUESSES,
     };
     Arc::new(Keeper::open(parts).await.unwrap())

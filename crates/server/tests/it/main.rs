@@ -22,6 +22,7 @@ mod refusals;
 mod relay;
 mod ring;
 mod seals;
+mod tokens;
 mod usage;
 mod verify;
 mod wire;

@@ -117,6 +117,7 @@ impl World {
             access: Arc::new(Access::Everything),
             effective: Arc::new(everything()),
             expiry: Expiry::Never,
+            form: keyholt_core::verify::Form::Secret,
             manages: Vec::new(),
             source: source(),
         };

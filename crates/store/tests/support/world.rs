@@ -69,6 +69,7 @@ impl World {
             access: Arc::new(Access::Everything),
             effective: Arc::new(everything.clone()),
             expiry: Expiry::Never,
+            form: keyholt_core::verify::Form::Secret,
             manages: Vec::new(),
             source: Source {
                 address: Some("192.0.2.7".parse().unwrap()),

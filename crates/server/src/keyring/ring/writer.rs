@@ -27,7 +27,6 @@ use crate::keyring::table::Full;
 /// What the one writer keeps for itself.
 #[derive(Default)]
 pub(super) struct WriterState {
-    owner_numbers: HashMap<Owner, u32>,
     projects: HashMap<ProjectId, Arc<ArcSwap<ProjectEntry>>>,
     /// Main row → row of the secret that its rotation retires.
     retiring: HashMap<u32, u32>,
@@ -231,7 +230,17 @@ impl Keyring {
                     self.refresh_owner(state, &directory, owner, record.project())?;
                 }
             }
-            Record::Setup(_) | Record::Password(_) | Record::Key(_) => {}
+            Record::Token(token) => {
+                let revoked = self.revoked_tokens.pin();
+                match directory.record(Noun::Token, token.id.uuid()) {
+                    Some(_) => revoked.insert(token.id.uuid(), ()),
+                    None => revoked.remove(&token.id.uuid()),
+                };
+            }
+            Record::SigningKey(_) | Record::Setup(_) | Record::Password(_) | Record::Key(_) => {}
+        }
+        if let Record::Project(_) | Record::SigningKey(_) = record {
+            self.issuer_changes.fetch_add(1, Ordering::AcqRel);
         }
         Ok(())
     }
@@ -263,12 +272,14 @@ impl Keyring {
     }
 
     fn owner_number(&self, state: &mut WriterState, owner: Owner, project: ProjectId) -> Result<u32, Full> {
-        if let Some(number) = state.owner_numbers.get(&owner) {
+        // The writer's turn makes sure that nobody else gives out a number meanwhile.
+        let numbers = self.owner_numbers.pin();
+        if let Some(number) = numbers.get(&owner) {
             return Ok(*number);
         }
         let cell = project_cell(state, project);
         let number = self.owners.push(ArcSwap::from_pointee(missing(owner, cell)))?;
-        state.owner_numbers.insert(owner, number);
+        numbers.insert(owner, number);
         Ok(number)
     }
 

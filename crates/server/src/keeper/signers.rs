@@ -1,0 +1,436 @@
+//! Signing keys as the keeper holds them: which signs, which are believed, and how new ones come to be.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock, PoisonError};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use keyholt_core::actor::{Actor, ReadProject, Source, Subject, WriteProject};
+use keyholt_core::audit::{Noun, Target};
+use keyholt_core::id::{ProjectId, SYSTEM, SigningKeyId};
+use keyholt_core::project::TokenPolicy;
+use keyholt_core::signing::{self, Algorithm, FreshPair, SIGNING_KEYS_MAX, SigningKey};
+use keyholt_core::text::{Cause, RequestKey};
+use keyholt_core::time::{Moment, Span};
+use keyholt_core::token::Token;
+use keyholt_store::CommitError;
+
+use super::{Attempt, Keeper, OpenError, Refusal, TRIES};
+use crate::jose::{ACCESS_TOKEN, Compact, Envelope, Pair, Signer, Verifier, header};
+use crate::keyring::ring::Keyring;
+
+/// Tokens whose signatures are remembered.
+const SEEN_MAX: usize = 1 << 16;
+/// How much later than ours another node's clock may be.
+const CLOCKS_APART: Span = Span::secs(60);
+
+/// What issuers are called.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Issuers {
+    /// Where clients reach this service, without a slash at the end.
+    pub base: Box<str>,
+    /// The id or slug of the project that has the bare base as its issuer.
+    pub root: Box<str>,
+}
+
+impl Issuers {
+    /// Issuers below a base, with Keyholt's own project as the root.
+    pub fn at(base: &str) -> Self {
+        Self {
+            base: base.trim_end_matches('/').into(),
+            root: keyholt_core::found::SYSTEM_SLUG.into(),
+        }
+    }
+}
+
+/// The signing keys of all projects, ready for use, and the signatures that were checked already.
+pub(super) struct Signers {
+    envelope: Envelope,
+    issuers: Issuers,
+    /// As of which change of the keyring this is.
+    held: ArcSwap<Held>,
+    /// One key is made at a time.
+    turn: tokio::sync::Mutex<()>,
+    seen: Box<[ArcSwapOption<Seen>]>,
+}
+
+#[derive(Default)]
+struct Held {
+    as_of: u64,
+    root: Option<ProjectId>,
+    projects: HashMap<ProjectId, Arc<Issuer>>,
+    keys: HashMap<Box<str>, (Arc<HeldKey>, Arc<Issuer>)>,
+}
+
+/// One project as an issuer of tokens.
+pub struct Issuer {
+    /// The project.
+    pub project: ProjectId,
+    /// Its name as an issuer, compared letter by letter.
+    pub name: Box<str>,
+    /// The rules for its tokens.
+    pub policy: TokenPolicy,
+    keys: Vec<Arc<HeldKey>>,
+}
+
+struct HeldKey {
+    record: SigningKey,
+    verifier: OnceLock<Option<Verifier>>,
+    signer: OnceLock<Option<Signer>>,
+}
+
+/// A token whose signature was checked. Only the signature is remembered: standing never is.
+struct Seen {
+    digest: [u8; 32],
+    as_of: u64,
+    key: Arc<HeldKey>,
+    token: Arc<Token>,
+}
+
+impl Signers {
+    pub(super) fn new(subkey: &[u8; 32], issuers: Issuers) -> Result<Self, OpenError> {
+        Ok(Self {
+            envelope: Envelope::new(subkey).map_err(|_| OpenError::WrongMasterKey)?,
+            issuers,
+            held: ArcSwap::from_pointee(Held {
+                as_of: u64::MAX,
+                ..Held::default()
+            }),
+            turn: tokio::sync::Mutex::default(),
+            seen: (0..SEEN_MAX).map(|_| ArcSwapOption::empty()).collect(),
+        })
+    }
+
+    /// What is known of issuers and keys, brought up to the keyring.
+    fn held(&self, keyring: &Keyring) -> Arc<Held> {
+        let as_of = keyring.issuer_changes();
+        let held = self.held.load();
+        if held.as_of == as_of {
+            return Arc::clone(&held);
+        }
+        let fresh = Arc::new(self.read(keyring, as_of, &held));
+        self.held.store(Arc::clone(&fresh));
+        fresh
+    }
+
+    fn read(&self, keyring: &Keyring, as_of: u64, before: &Held) -> Held {
+        let directory = keyring.directory();
+        let root = self.issuers.root.parse().ok().or_else(|| {
+            let named = directory.id_of(Noun::Project, SYSTEM, &self.issuers.root);
+            named.map(ProjectId::from_uuid)
+        });
+        let mut held = Held {
+            as_of,
+            root,
+            ..Held::default()
+        };
+        for project in directory.projects() {
+            let keys = directory.signing_keys(project.id).map(|record| {
+                let known = before.keys.get(record.kid.as_str()).map(|(key, _)| key);
+                match known.filter(|known| known.record == *record) {
+                    Some(known) => Arc::clone(known),
+                    None => Arc::new(HeldKey {
+                        record: record.clone(),
+                        verifier: OnceLock::new(),
+                        signer: OnceLock::new(),
+                    }),
+                }
+            });
+            let issuer = Arc::new(Issuer {
+                project: project.id,
+                name: self.name(project.id, root),
+                policy: project.policy.tokens.clone(),
+                keys: keys.collect(),
+            });
+            for key in &issuer.keys {
+                held.keys
+                    .insert(key.record.kid.as_str().into(), (Arc::clone(key), Arc::clone(&issuer)));
+            }
+            held.projects.insert(project.id, issuer);
+        }
+        held
+    }
+
+    fn name(&self, project: ProjectId, root: Option<ProjectId>) -> Box<str> {
+        if root == Some(project) {
+            self.issuers.base.clone()
+        } else {
+            format!("{}/projects/{project}", self.issuers.base).into()
+        }
+    }
+}
+
+impl HeldKey {
+    fn verifier(&self) -> Option<&Verifier> {
+        self.verifier
+            .get_or_init(|| Verifier::from_jwk(self.record.algorithm, &self.record.public).ok())
+            .as_ref()
+    }
+
+    fn signer(&self, envelope: &Envelope) -> Option<&Signer> {
+        let record = &self.record;
+        self.signer
+            .get_or_init(|| {
+                let pkcs8 = envelope.open(record.project, &record.kid, &record.sealed).ok()?;
+                Signer::from_pkcs8(record.algorithm, &pkcs8).ok()
+            })
+            .as_ref()
+    }
+}
+
+impl Issuer {
+    fn records(&self) -> Vec<SigningKey> {
+        self.keys.iter().map(|key| key.record.clone()).collect()
+    }
+
+    fn signer(&self, now: Moment) -> Option<&Arc<HeldKey>> {
+        let records = self.records();
+        let kid = &signing::signer(&records, now)?.kid;
+        self.keys.iter().find(|key| key.record.kid == *kid)
+    }
+
+    /// The keys that are published now, oldest first.
+    pub fn published(&self, now: Moment) -> Vec<SigningKey> {
+        let mut published: Vec<_> = self.records().into_iter().filter(|key| key.is_believed(now)).collect();
+        published.sort_by_key(|key| (key.signs_from, key.created_at));
+        published
+    }
+}
+
+impl Keeper {
+    /// A project as an issuer of tokens.
+    pub fn issuer(&self, project: ProjectId) -> Option<Arc<Issuer>> {
+        self.signers.held(&self.keyring).projects.get(&project).cloned()
+    }
+
+    /// The issuer that has no path of its own.
+    pub fn root_issuer(&self) -> Option<Arc<Issuer>> {
+        let held = self.signers.held(&self.keyring);
+        held.projects.get(&held.root?).cloned()
+    }
+
+    /// Where clients reach this service.
+    pub fn base_url(&self) -> &str {
+        &self.signers.issuers.base
+    }
+
+    /// The token that a text is, where its signature is that of a key of ours that is believed now, and its claims are
+    /// those of an access token of that key's project.
+    pub(super) fn recognise(&self, text: &str) -> Option<Arc<Token>> {
+        let held = self.signers.held(&self.keyring);
+        let now = self.now();
+        let digest: [u8; 32] = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes())
+            .as_ref()
+            .try_into()
+            .ok()?;
+        let at = usize::from(u16::from_be_bytes([digest[0], digest[1]]));
+        let place = self.signers.seen.get(at);
+        let seen = place.and_then(|place| place.load_full());
+        if let Some(seen) = seen.filter(|seen| seen.digest == digest && seen.as_of == held.as_of) {
+            return seen.key.record.is_believed(now).then(|| Arc::clone(&seen.token));
+        }
+        let compact = Compact::parse(text).ok()?;
+        if compact.header.typ.as_deref() != Some(ACCESS_TOKEN) {
+            return None;
+        }
+        let (key, issuer) = held.keys.get(compact.header.kid.as_deref()?)?;
+        if !key.record.is_believed(now) {
+            return None;
+        }
+        let payload = compact.verified(key.verifier()?).ok()?;
+        let token = Arc::new(Token::read(payload, issuer.project, &issuer.name).ok()?);
+        if token.issued_at > now.plus(CLOCKS_APART) {
+            return None;
+        }
+        if let Some(place) = place {
+            place.store(Some(Arc::new(Seen {
+                digest,
+                as_of: held.as_of,
+                key: Arc::clone(key),
+                token: Arc::clone(&token),
+            })));
+        }
+        Some(token)
+    }
+
+    /// Signs claims with the project's key, which is made where there is none yet.
+    pub(super) async fn sign(&self, project: ProjectId, typ: &str, claims: &[u8]) -> Result<String, Refusal> {
+        if self
+            .issuer(project)
+            .is_none_or(|issuer| issuer.signer(self.now()).is_none())
+        {
+            self.make_due_key(project).await?;
+        }
+        let issuer = self.issuer(project).ok_or(Refusal::NotFound(Noun::Project))?;
+        let key = issuer.signer(self.now()).ok_or(Refusal::Busy(Noun::SigningKey))?;
+        let signer = key.signer(&self.signers.envelope).ok_or_else(|| {
+            self.alarm(Noun::SigningKey, &key.record.id.to_string());
+            Refusal::Tampered(Noun::SigningKey)
+        })?;
+        let header = header(key.record.algorithm, &key.record.kid, typ);
+        signer
+            .compact(&header, claims)
+            .map_err(|_| Refusal::Tampered(Noun::SigningKey))
+    }
+
+    /// Makes the next key of a project if it is due. Of several nodes one does.
+    pub async fn make_due_key(&self, project: ProjectId) -> Result<(), Refusal> {
+        let _turn = self.signers.turn.lock().await;
+        for _ in 0..TRIES {
+            let issuer = self.issuer(project).ok_or(Refusal::NotFound(Noun::Project))?;
+            let (now, keys) = (self.now(), issuer.records());
+            if !signing::is_due(&keys, &issuer.policy, now) {
+                return Ok(());
+            }
+            let fresh = self.fresh_pair(project, issuer.policy.algorithm)?;
+            let (_, commit) = signing::follow_schedule(project, &keys, fresh, itself(), now);
+            match self.commit(vec![commit]).await {
+                Ok(()) => return Ok(()),
+                Err(CommitError::Stale { .. } | CommitError::HandleTaken { .. }) => self.catch_up().await?,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Refusal::Busy(Noun::SigningKey))
+    }
+
+    fn fresh_pair(&self, project: ProjectId, algorithm: Algorithm) -> Result<FreshPair, Refusal> {
+        let trouble = |_| Refusal::Tampered(Noun::SigningKey);
+        let pair = Pair::generate(algorithm).map_err(trouble)?;
+        let mut entropy = self.entropy.lock().unwrap_or_else(PoisonError::into_inner);
+        let sealed = self
+            .signers
+            .envelope
+            .seal(project, &pair.kid, &pair.pkcs8, &mut **entropy)
+            .map_err(trouble)?;
+        Ok(FreshPair {
+            id: SigningKeyId::mint(self.now(), &mut **entropy),
+            kid: pair.kid,
+            algorithm,
+            public: pair.public,
+            sealed,
+        })
+    }
+
+    /// Looks after all signing keys: makes those that are due, and forgets the private halves of those that retired.
+    pub async fn tend_signing_keys(&self) -> Result<(), Refusal> {
+        let held = self.signers.held(&self.keyring);
+        let now = self.now();
+        // A project that never signed anything needs no key.
+        for issuer in held.projects.values().filter(|issuer| !issuer.keys.is_empty()) {
+            if signing::is_due(&issuer.records(), &issuer.policy, now) {
+                self.make_due_key(issuer.project).await?;
+            }
+            for commit in issuer
+                .keys
+                .iter()
+                .filter_map(|key| signing::retire(&key.record, itself(), now))
+            {
+                match self.commit(vec![commit]).await {
+                    // Another node did it.
+                    Ok(()) | Err(CommitError::Stale { .. }) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The signing keys of a project, oldest first.
+    pub fn signing_keys(&self, actor: &Actor, project: ProjectId) -> Result<Vec<SigningKey>, Refusal> {
+        self.permit::<ReadProject>(actor, project, Subject::Project, Noun::Project)?;
+        let issuer = self.issuer(project).ok_or(Refusal::NotFound(Noun::Project))?;
+        let mut keys = issuer.records();
+        keys.sort_by_key(|key| (key.created_at, key.id));
+        Ok(keys)
+    }
+
+    /// Makes the next signing key now. Where one is on its way already, that one is the answer.
+    pub async fn rotate_signing_key(
+        &self,
+        actor: &Actor,
+        project: ProjectId,
+        cause: Option<Cause>,
+    ) -> Result<SigningKey, Refusal> {
+        let attempt = || Attempt {
+            actor,
+            project,
+            action: "signing_key.rotate",
+            target: Target {
+                noun: Noun::SigningKey,
+                id: None,
+            },
+            owner: None,
+        };
+        let permit = match self.permit::<WriteProject>(actor, project, Subject::Project, Noun::Project) {
+            Ok(permit) => permit,
+            Err(refusal) => return self.refused(refusal, attempt()).await,
+        };
+        let _turn = self.signers.turn.lock().await;
+        for _ in 0..TRIES {
+            let issuer = self.issuer(project).ok_or(Refusal::NotFound(Noun::Project))?;
+            let (now, keys) = (self.now(), issuer.records());
+            let next = keys.iter().find(|key| key.phase(now) == signing::Phase::Next);
+            if let Some(next) = next {
+                return Ok(next.clone());
+            }
+            if keys.iter().filter(|key| key.is_believed(now)).count() >= SIGNING_KEYS_MAX {
+                return Err(Refusal::Busy(Noun::SigningKey));
+            }
+            let fresh = self.fresh_pair(project, issuer.policy.algorithm)?;
+            let (key, commit) = signing::rotate(&permit, &keys, fresh, cause.clone(), now);
+            match self.commit(vec![commit]).await {
+                Ok(()) => return Ok(key),
+                Err(CommitError::Stale { .. } | CommitError::HandleTaken { .. }) => self.catch_up().await?,
+                Err(error) => return self.refused(error.into(), attempt()).await,
+            }
+        }
+        Err(Refusal::Busy(Noun::SigningKey))
+    }
+
+    /// Withdraws a signing key in an emergency. What it signed is refused here at once; verifiers elsewhere believe it until
+    /// they read the key set again.
+    pub async fn withdraw_signing_key(
+        &self,
+        actor: &Actor,
+        project: ProjectId,
+        kid: &str,
+        cause: Cause,
+    ) -> Result<SigningKey, Refusal> {
+        let attempt = |id| Attempt {
+            actor,
+            project,
+            action: "signing_key.withdraw",
+            target: Target {
+                noun: Noun::SigningKey,
+                id,
+            },
+            owner: None,
+        };
+        let permit = match self.permit::<WriteProject>(actor, project, Subject::Project, Noun::Project) {
+            Ok(permit) => permit,
+            Err(refusal) => return self.refused(refusal, attempt(None)).await,
+        };
+        for _ in 0..TRIES {
+            let issuer = self.issuer(project).ok_or(Refusal::NotFound(Noun::Project))?;
+            let Some(key) = issuer.records().into_iter().find(|key| key.kid == kid) else {
+                return self.refused(Refusal::NotFound(Noun::SigningKey), attempt(None)).await;
+            };
+            let Some((withdrawn, commit)) = signing::withdraw(&permit, &key, cause.clone(), self.now()) else {
+                return Ok(key);
+            };
+            match self.commit(vec![commit]).await {
+                Ok(()) => return Ok(withdrawn),
+                Err(CommitError::Stale { .. }) => self.catch_up().await?,
+                Err(error) => return self.refused(error.into(), attempt(Some(key.id.uuid()))).await,
+            }
+        }
+        Err(Refusal::Busy(Noun::SigningKey))
+    }
+}
+
+/// The source of what Keyholt does by itself.
+pub(super) fn itself() -> Source {
+    Source {
+        address: None,
+        request: RequestKey::new("keyholt").expect("a short printable text"),
+    }
+}

@@ -1,0 +1,247 @@
+//! Access tokens: what somebody showed, whether a secret or a token, judged in one way; and new tokens made from it.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::{Arc, PoisonError};
+
+use keyholt_core::actor::Source;
+use keyholt_core::audit::Noun;
+use keyholt_core::id::{KeyId, ProjectId};
+use keyholt_core::key::Kind;
+use keyholt_core::secret::Presented;
+use keyholt_core::time::Moment;
+use keyholt_core::token::{Bearer, Mint, Narrowed, Token, TokenWish, extra_claims, mint};
+use keyholt_core::verify::{Ask, Dossier, Verification, judge, standing};
+use zeroize::Zeroizing;
+
+use super::{Keeper, Refusal, Unauthenticated};
+use crate::jose::{ACCESS_TOKEN, is_compact};
+use crate::keyring::ring::{Found, Presence};
+
+/// What somebody showed, as far as something of ours answers to it; not judged yet.
+#[derive(Clone)]
+pub(super) struct Credential {
+    /// The key that it is, or that it hangs on.
+    pub(super) found: Found,
+    /// The token, where that was shown and not the secret itself.
+    pub(super) token: Option<Arc<Token>>,
+}
+
+impl From<Found> for Credential {
+    fn from(found: Found) -> Self {
+        Self { found, token: None }
+    }
+}
+
+/// A credential that was judged good, and that tokens may be made from.
+pub struct Parent(Credential);
+
+impl Parent {
+    /// The key that it is, or that it hangs on.
+    pub fn key(&self) -> KeyId {
+        self.0.found.key()
+    }
+
+    /// The token, where one was shown and not the secret itself.
+    pub fn token(&self) -> Option<&Token> {
+        self.0.token.as_deref()
+    }
+}
+
+/// An access token, fresh: its text is shown once and kept nowhere.
+pub struct AccessToken {
+    /// What is handed out.
+    pub text: Zeroizing<String>,
+    /// What it claims.
+    pub token: Token,
+}
+
+impl AccessToken {
+    /// Whole seconds until it is dead.
+    pub fn expires_in(&self, now: Moment) -> u64 {
+        self.token.expires_at.since(now).ms() / 1_000
+    }
+}
+
+impl Keeper {
+    /// What answers to a text, if anything does.
+    pub(super) fn present(&self, text: &str) -> Option<Credential> {
+        // A key that was imported may look like a token; it is one when no signing key of ours knows it.
+        if is_compact(text)
+            && let Some(token) = self.recognise(text)
+        {
+            let found = match token.generation {
+                Some(generation) => self.keyring.find_generation(token.parent, generation),
+                None => self.keyring.find_key(token.parent),
+            };
+            return Some(Credential {
+                found: found?,
+                token: Some(token),
+            });
+        }
+        let presented = Presented::parse(text).ok()?;
+        let found = self.keyring.find(&self.pepper.digest(presented.fingerprint()))?;
+        Some(Credential { found, token: None })
+    }
+
+    /// All that is known about what was shown, for the judge, and how people name whom it acts for.
+    pub(super) fn dossier<R>(&self, credential: &Credential, with: impl FnOnce(&Dossier<'_>, &str) -> R) -> Option<R> {
+        let Some(token) = &credential.token else {
+            return self
+                .keyring
+                .dossier(&credential.found, |dossier, owner| with(dossier, &owner.handle));
+        };
+        let recall = self.keyring.recall(token.id);
+        let judged = self.keyring.dossier(&credential.found, |parent, owner| {
+            if parent.project != token.project {
+                return None;
+            }
+            if parent.owner == token.owner {
+                let narrowed = Narrowed::new(parent, token, None, recall);
+                return Some(with(&narrowed.dossier(), &owner.handle));
+            }
+            let entry = self.keyring.owner_entry(token.owner)?;
+            if entry.presence != Presence::Here || entry.project() != parent.project {
+                return None;
+            }
+            let bearer = Bearer {
+                permissions: &entry.permissions,
+                standing: entry.standing,
+            };
+            let narrowed = Narrowed::new(parent, token, Some(bearer), recall);
+            Some(with(&narrowed.dossier(), &entry.handle))
+        });
+        judged.flatten()
+    }
+
+    /// The question as it is put to what was shown: whoever names no audience asks for the project's usual one.
+    ///
+    /// Only tokens are always for somebody; a key that is for nobody in particular is left as it is.
+    pub(super) fn usual_audience(&self, credential: &Credential, project: ProjectId) -> Option<String> {
+        credential.token.as_ref()?;
+        let issuer = self.issuer(project)?;
+        Some(match &issuer.policy.audience {
+            Some(audience) => audience.as_str().to_owned(),
+            None => issuer.name.to_string(),
+        })
+    }
+
+    /// Recognises an OAuth client: a key, by its id and its secret. Every failure is the same failure.
+    pub fn client(&self, id: &str, secret: &str, source: &Source) -> Result<Parent, Unauthenticated> {
+        self.recognised(source.address, || {
+            let credential = self.present(secret).filter(|credential| credential.token.is_none())?;
+            let is_it = id.parse::<KeyId>().is_ok_and(|id| id == credential.found.key());
+            is_it.then_some(credential)
+        })
+    }
+
+    /// Recognises a key by its secret, or an access token, as something to make tokens from.
+    pub fn subject(&self, text: &str, source: &Source) -> Result<Parent, Unauthenticated> {
+        self.recognised(source.address, || self.present(text))
+    }
+
+    /// The session with this id as something to make tokens from; whoever asks has proven that it is theirs.
+    pub fn parent_of(&self, session: KeyId) -> Option<Parent> {
+        let found = self.keyring.find_key(session)?;
+        Some(Parent(Credential { found, token: None }))
+    }
+
+    fn recognised(
+        &self,
+        address: Option<IpAddr>,
+        find: impl FnOnce() -> Option<Credential>,
+    ) -> Result<Parent, Unauthenticated> {
+        if !self.is_fresh() {
+            return Err(Unauthenticated::CannotKnow);
+        }
+        let good = find().filter(|credential| self.is_good(credential, address));
+        match good {
+            Some(credential) => Ok(Parent(credential)),
+            None => Err(self
+                .wrong(address)
+                .map_or_else(Into::into, |()| Unauthenticated::Invalid)),
+        }
+    }
+
+    fn is_good(&self, credential: &Credential, address: Option<IpAddr>) -> bool {
+        let now = self.now();
+        let verification = self.dossier(credential, |dossier, _| {
+            let audience = credential.token.as_ref().map(|token| token.audience.as_str());
+            let first = dossier.bounds.audience.entries().and_then(<[_]>::first);
+            let ask = Ask {
+                address,
+                environment: dossier.bounds.environment.as_ref().map(|bound| bound.as_str()),
+                // What tokens are for is looked at when they are made and when they are shown, not between.
+                audience: audience.or(first.map(|audience| audience.as_str())),
+                ..Ask::default()
+            };
+            judge(Some(dossier), dossier.project, &ask, now)
+        });
+        let Some(verification) = verification else {
+            return false;
+        };
+        self.note(&credential.found, &verification, now, address);
+        matches!(verification, Verification::Granted(_))
+    }
+
+    /// Makes an access token that hangs on what was shown. It has no more scopes, lives no longer, and is for no other
+    /// audience than that.
+    pub async fn mint_token(&self, parent: &Parent, wish: TokenWish) -> Result<AccessToken, Refusal> {
+        let Parent(credential) = parent;
+        if !self.is_fresh() {
+            return Err(Refusal::CannotKnow);
+        }
+        let gone = || Refusal::Unauthenticated(Unauthenticated::Invalid);
+        let project = self
+            .dossier(credential, |dossier, _| dossier.project)
+            .ok_or_else(gone)?;
+        let issuer = self.issuer(project).ok_or(Refusal::NotFound(Noun::Project))?;
+        let now = self.now();
+        let minted = self.dossier(credential, |dossier, owner_handle| {
+            if standing(dossier, now).is_some() {
+                return Err(gone());
+            }
+            let world = Mint {
+                policy: &issuer.policy,
+                issuer: &issuer.name,
+                owner_handle,
+                generation: generation(credential, dossier),
+                ends: dossier.ends(),
+                longest: issuer.policy.longest_lifetime,
+            };
+            let mut entropy = self.entropy.lock().unwrap_or_else(PoisonError::into_inner);
+            Ok(mint(dossier, wish, world, now, &mut **entropy)?)
+        });
+        let token = minted.ok_or_else(gone)??;
+        let extra = if issuer.policy.claims.is_empty() {
+            BTreeMap::new()
+        } else {
+            let about = self.about(project, token.parent).await?;
+            about
+                .map(|about| extra_claims(&issuer.policy, &about.metadata))
+                .unwrap_or_default()
+        };
+        let claims = token.claims(&issuer.name, &extra);
+        let text = self.sign(project, ACCESS_TOKEN, claims.as_bytes()).await?;
+        Ok(AccessToken {
+            text: Zeroizing::new(text),
+            token,
+        })
+    }
+}
+
+/// Which of the parent's secrets the new token is tied to. A token made from a token is tied to what that one is tied to.
+fn generation(credential: &Credential, dossier: &Dossier<'_>) -> Option<keyholt_core::token::Generation> {
+    match &credential.token {
+        Some(token) => token.generation,
+        None => has_generations(dossier.kind).then(|| credential.found.generation()),
+    }
+}
+
+/// Whether the secrets of keys of this kind are changed by their holders, and not by every use.
+fn has_generations(kind: Kind) -> bool {
+    match kind {
+        Kind::Standard | Kind::Static | Kind::Publishable => true,
+        Kind::Session => false,
+    }
+}

@@ -1,0 +1,92 @@
+//! Who asks: a client by its id and secret, in `Authorization: Basic` or in the body, never in both.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use keyholt_core::actor::Source;
+use zeroize::Zeroizing;
+
+use super::fail::OAuthFail;
+use super::form::{Form, decode};
+use crate::keeper::{Keeper, Parent};
+
+/// The client's id and secret, as they were shown.
+struct Shown {
+    id: String,
+    secret: Zeroizing<String>,
+}
+
+/// Recognises the client of a request.
+pub fn client(keeper: &Keeper, headers: &HeaderMap, form: &Form, source: &Source) -> Result<Parent, OAuthFail> {
+    let Shown { id, secret } = shown(headers, form)?.ok_or_else(OAuthFail::client)?;
+    Ok(keeper.client(&id, &secret, source)?)
+}
+
+/// What the client shows, where it shows anything.
+fn shown(headers: &HeaderMap, form: &Form) -> Result<Option<Shown>, OAuthFail> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let (header, second) = (values.next(), values.next());
+    if second.is_some() || headers.contains_key("x-api-key") {
+        return Err(OAuthFail::request("the client shows more than one credential"));
+    }
+    let in_body = (form.get("client_id"), form.get("client_secret"));
+    let Some(header) = header else {
+        return Ok(match in_body {
+            (Some(id), Some(secret)) => Some(Shown {
+                id: id.to_owned(),
+                secret: Zeroizing::new(secret.to_owned()),
+            }),
+            _ => None,
+        });
+    };
+    if in_body.1.is_some() {
+        return Err(OAuthFail::request(
+            "the client shows its secret in the header and in the body",
+        ));
+    }
+    let shown = header.to_str().ok().and_then(basic).ok_or_else(OAuthFail::client)?;
+    if in_body.0.is_some_and(|id| id != shown.id) {
+        return Err(OAuthFail::request("the header and the body name different clients"));
+    }
+    Ok(Some(shown))
+}
+
+/// Reads `Basic`, both parts form-encoded before they were joined (RFC 6749 §2.3.1).
+fn basic(header: &str) -> Option<Shown> {
+    let (scheme, encoded) = header.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let bytes = Zeroizing::new(STANDARD.decode(encoded).ok()?);
+    let (id, secret) = std::str::from_utf8(&bytes).ok()?.split_once(':')?;
+    Some(Shown {
+        id: decode(id)?,
+        secret: Zeroizing::new(decode(secret)?),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(joined: &str) -> Option<(String, String)> {
+        let header = format!("Basic {}", STANDARD.encode(joined));
+        basic(&header).map(|shown| (shown.id, shown.secret.to_string()))
+    }
+
+    #[test]
+    fn both_parts_of_basic_are_decoded_as_forms_are() {
+        let pair = |id: &str, secret: &str| Some((id.to_owned(), secret.to_owned()));
+        assert_eq!(read("id:secret"), pair("id", "secret"));
+        assert_eq!(read("id:a%3Ab%25c%2Bd+e%C3%A4"), pair("id", "a:b%c+d eä"));
+        assert_eq!(read("id:a:b"), pair("id", "a:b"), "the first colon parts");
+        assert_eq!(read("id"), None);
+        assert_eq!(read("id:%"), None);
+        assert_eq!(read("id:%FF"), None);
+        assert!(basic("Basic !!!").is_none());
+        assert!(basic("Bearer aWQ6c2VjcmV0").is_none());
+        assert!(basic(&format!("basic {}", STANDARD.encode("id:s"))).is_some());
+        assert!(basic(&format!("Basic {}", STANDARD.encode(b"id:\xff"))).is_none());
+    }
+}

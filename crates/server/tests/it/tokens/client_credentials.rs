@@ -1,0 +1,317 @@
+//! A key becomes an access token, which may do no more than the key and dies with it.
+
+use keyholt_core::text::Cause;
+use keyholt_core::time::Span;
+use serde_json::json;
+
+use super::stage::{BASE, Stage, basic, claims, encoded, error, kept, part, posted};
+use crate::house::source;
+
+const GRANT: (&str, &str) = ("grant_type", "client_credentials");
+
+#[tokio::test]
+async fn a_client_id_and_a_secret_become_a_token_that_says_who_may_do_what_until_when() {
+    let stage = Stage::open().await;
+    let reply = stage.ask(&stage.client, &[GRANT, ("scope", "orders:read")]).await.ok();
+    assert_eq!(reply.header("cache-control"), "no-store");
+    let answer = reply.json();
+    assert_eq!(answer["token_type"], "Bearer");
+    assert_eq!(answer["expires_in"], 300);
+    assert_eq!(answer["scope"], "orders:read");
+    let token = kept(reply);
+    assert_eq!(part(&token, 0)["typ"], "at+jwt");
+    assert_eq!(part(&token, 0)["alg"], "ES256");
+    let said = claims(&token);
+    let id = stage.client.id().to_string();
+    assert_eq!(said["iss"], stage.issuer());
+    assert_eq!(said["aud"], stage.issuer());
+    assert_eq!(said["sub"], id);
+    assert_eq!(said["client_id"], id);
+    assert_eq!(said["scope"], "orders:read");
+    assert_eq!(said["project"], stage.house.project().to_string());
+    assert_eq!(said["owner"]["handle"], "shop");
+    assert_eq!(said["exp"].as_i64().unwrap() - said["iat"].as_i64().unwrap(), 300);
+    assert!(said["jti"].as_str().unwrap().len() == 36);
+
+    let verdict = stage.verdict(&token, &["orders:read"]).await;
+    assert_eq!(verdict["valid"], true, "{verdict}");
+    assert_eq!(verdict["key"]["id"], id);
+    assert_eq!(verdict["scopes"], json!(["orders:read"]));
+    assert!(
+        verdict.get("warnings").is_none_or(|warnings| warnings == &json!([])),
+        "{verdict}"
+    );
+    let verdict = stage.verdict(&token, &["orders:write"]).await;
+    assert_eq!(verdict["code"], "insufficient_scope", "the key may, the token may not");
+}
+
+#[tokio::test]
+async fn a_token_dies_with_its_key_at_once_and_says_so() {
+    let stage = Stage::open().await;
+    let token = stage.token(&stage.client).await;
+    let (house, olga) = (&stage.house, stage.house.olga());
+    let (project, key) = (house.project(), stage.client.id());
+    assert_eq!(stage.code(&token).await, "valid");
+
+    house.keeper.suspend_key(&olga, project, key, None, None).await.unwrap();
+    assert_eq!(stage.code(&token).await, "suspended");
+    house.keeper.resume_key(&olga, project, key, None, None).await.unwrap();
+    assert_eq!(stage.code(&token).await, "valid");
+
+    let owner = stage.client.key.owner;
+    house
+        .keeper
+        .suspend_owner(&olga, project, owner, None, None)
+        .await
+        .unwrap();
+    assert_eq!(stage.code(&token).await, "owner_suspended");
+    house
+        .keeper
+        .resume_owner(&olga, project, owner, None, None)
+        .await
+        .unwrap();
+    assert_eq!(stage.code(&token).await, "valid");
+
+    let cause = Cause::new("leaked").unwrap();
+    house.keeper.revoke_key(&olga, project, key, cause, None).await.unwrap();
+    assert_eq!(stage.code(&token).await, "revoked");
+    let again = stage.ask(&stage.client, &[GRANT]).await;
+    assert_eq!(error(&again), (401, "invalid_client".to_owned()));
+}
+
+#[tokio::test]
+async fn a_token_is_dead_at_its_instant() {
+    let stage = Stage::open().await;
+    let token = stage.token_with(&stage.client, &[("expires_in", "60")]).await;
+    stage.house.advance(Span::millis(59_999));
+    assert_eq!(stage.code(&token).await, "valid");
+    stage.house.advance(Span::millis(1));
+    assert_eq!(stage.code(&token).await, "expired");
+}
+
+#[tokio::test]
+async fn a_token_goes_with_the_secret_that_it_was_made_with() {
+    let stage = Stage::open().await;
+    let token = stage.token_with(&stage.client, &[("expires_in", "900")]).await;
+    let olga = stage.house.olga();
+    let turn = keyholt_core::rotate::Turn {
+        grace: keyholt_core::rotate::Grace::For(Span::secs(60)),
+        client_made: None,
+        cause: None,
+    };
+    let project = stage.house.project();
+    let rotated = stage
+        .house
+        .keeper
+        .rotate_key(&olga, project, stage.client.id(), turn, None)
+        .await
+        .unwrap();
+    let secret = rotated.secret.unwrap().reveal().to_string();
+    crate::house::canary(&secret);
+    assert_eq!(
+        stage.code(&token).await,
+        "valid",
+        "the old secret has its grace, and so has its token"
+    );
+    let during = stage.token_with(&stage.client, &[("expires_in", "900")]).await;
+    let said = claims(&during);
+    assert_eq!(
+        said["exp"].as_i64().unwrap() - said["iat"].as_i64().unwrap(),
+        60,
+        "not beyond the grace"
+    );
+    stage.house.advance(Span::secs(60));
+    assert_eq!(stage.code(&token).await, "unknown", "what the old secret is now, too");
+    assert_eq!(stage.code(&stage.client.secret).await, "unknown");
+    let fresh = crate::house::Held {
+        secret,
+        ..stage.client.clone()
+    };
+    let fresh = stage.token(&fresh).await;
+    assert_eq!(stage.code(&fresh).await, "valid");
+}
+
+#[tokio::test]
+async fn a_token_opens_keyholt_itself_where_it_is_meant_for_it() {
+    let stage = Stage::open().await;
+    let operator = &stage.house.operator;
+    let token = stage
+        .token_with(operator, &[("scope", "keyholt:keys:read keyholt:operate")])
+        .await;
+    assert_eq!(claims(&token)["iss"], BASE, "the root project has the bare address");
+    stage.wire.get(&token, "/v1/projects/acme/keys").await.ok();
+    let reply = stage.wire.get(&token, "/v1/projects/acme/roles").await;
+    assert_eq!(reply.code(), "insufficient_scope", "its key may");
+    let elsewhere = stage.token_with(operator, &[("audience", "https://api.example")]).await;
+    let reply = stage.wire.get(&elsewhere, "/v1/projects/acme/keys").await;
+    assert_eq!(
+        (reply.status.as_u16(), reply.code().as_str()),
+        (401, "invalid_credential")
+    );
+}
+
+#[tokio::test]
+async fn a_token_that_may_do_less_cannot_end_its_key() {
+    let stage = Stage::open().await;
+    let token = stage.token(&stage.client).await;
+    let reply = stage
+        .wire
+        .post(&token, "/v1/self/revoke", json!({"cause": "mischief"}))
+        .await;
+    assert_eq!(reply.code(), "insufficient_scope");
+    assert_eq!(stage.code(&stage.client.secret).await, "valid");
+}
+
+#[tokio::test]
+async fn what_a_token_is_for_is_asked_for() {
+    let stage = Stage::open().await;
+    let token = stage
+        .token_with(&stage.client, &[("audience", "https://api.acme.example")])
+        .await;
+    let ask = |audience: serde_json::Value| {
+        let mut body = json!({"credential": token});
+        if !audience.is_null() {
+            body["audience"] = audience;
+        }
+        stage.wire.post(&stage.verifier.secret, "/v1/verify", body)
+    };
+    assert_eq!(
+        ask(json!("https://api.acme.example")).await.ok().json()["code"],
+        "valid"
+    );
+    assert_eq!(
+        ask(json!("https://other.example")).await.ok().json()["code"],
+        "audience_not_allowed"
+    );
+    assert_eq!(ask(json!(null)).await.ok().json()["code"], "audience_not_allowed");
+}
+
+#[tokio::test]
+async fn nothing_wider_longer_or_odder_is_given() {
+    let stage = Stage::open().await;
+    for (wishes, word) in [
+        (&[("scope", "orders:delete")][..], "invalid_scope"),
+        (&[("scope", "orders:*")], "invalid_scope"),
+        (&[("scope", "*")], "invalid_scope"),
+        (&[("scope", "orders:read orders:read")], "invalid_scope"),
+        (&[("scope", "orders:read  orders:write")], "invalid_scope"),
+        (&[("scope", "orders:read\u{1}")], "invalid_scope"),
+        (&[("scope", &"a".repeat(10_000))], "invalid_scope"),
+        (&[("expires_in", "901")], "invalid_request"),
+        (&[("expires_in", "0")], "invalid_request"),
+        (&[("expires_in", "-1")], "invalid_request"),
+        (&[("expires_in", "1e2")], "invalid_request"),
+        (
+            &[("audience", "https://a"), ("resource", "https://a")],
+            "invalid_target",
+        ),
+        (&[("audience", "\u{e4}")], "invalid_target"),
+    ] {
+        let form: Vec<_> = [GRANT].into_iter().chain(wishes.iter().copied()).collect();
+        let reply = stage.ask(&stage.client, &form).await;
+        assert_eq!(error(&reply), (400, word.to_owned()), "{wishes:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_is_not_recognised_learns_nothing() {
+    let stage = Stage::open().await;
+    let good = &stage.client;
+    let other = stage.verifier.id().to_string();
+    let nobody = "0197a3c4-7b1e-7c00-8000-6f9d2f3f1a20";
+    let mut answers = std::collections::BTreeSet::new();
+    for authorization in [
+        basic(nobody, &good.secret),
+        basic(&other, &good.secret),
+        basic(&good.id().to_string(), "acme_wrong"),
+        basic(&good.id().to_string(), &stage.verifier.secret),
+        basic("not-an-id", &good.secret),
+        format!("Bearer {}", good.secret),
+        "Basic !".to_owned(),
+        "Basic".to_owned(),
+    ] {
+        let reply = stage.post("/oauth/token", Some(&authorization), &[GRANT]).await;
+        assert_eq!(error(&reply), (401, "invalid_client".to_owned()), "{authorization}");
+        assert_eq!(reply.header("www-authenticate"), r#"Basic realm="keyholt""#);
+        answers.insert(reply.bytes);
+    }
+    assert_eq!(answers.len(), 1, "byte for byte the same");
+    let none = stage.post("/oauth/token", None, &[GRANT]).await;
+    assert_eq!(error(&none), (401, "invalid_client".to_owned()));
+}
+
+#[tokio::test]
+async fn the_client_may_stand_in_the_body_but_not_in_both_places() {
+    let stage = Stage::open().await;
+    let id = stage.client.id().to_string();
+    let body = [
+        GRANT,
+        ("client_id", id.as_str()),
+        ("client_secret", stage.client.secret.as_str()),
+    ];
+    kept(stage.post("/oauth/token", None, &body).await.ok());
+    let header = basic(&id, &stage.client.secret);
+    let both = stage.post("/oauth/token", Some(&header), &body).await;
+    assert_eq!(error(&both), (400, "invalid_request".to_owned()));
+    kept(stage.post("/oauth/token", Some(&header), &body[..2]).await.ok());
+    let other = [GRANT, ("client_id", "somebody")];
+    let differs = stage.post("/oauth/token", Some(&header), &other).await;
+    assert_eq!(error(&differs), (400, "invalid_request".to_owned()));
+}
+
+#[tokio::test]
+async fn requests_that_are_not_as_they_must_be_are_told_so() {
+    let stage = Stage::open().await;
+    let header = basic(&stage.client.id().to_string(), &stage.client.secret);
+    let send = |form: &str| stage.wire.send(posted("/oauth/token", Some(&header), form));
+    for (form, word) in [
+        (
+            "grant_type=client_credentials&grant_type=client_credentials",
+            "invalid_request",
+        ),
+        ("", "invalid_request"),
+        ("grant_type=", "invalid_request"),
+        ("grant_type=%FF", "invalid_request"),
+        ("grant_type=password", "unsupported_grant_type"),
+        ("grant_type=implicit", "unsupported_grant_type"),
+        ("grant_type=unknown", "unsupported_grant_type"),
+    ] {
+        assert_eq!(error(&send(form).await), (400, word.to_owned()), "{form}");
+    }
+    let large = encoded(&[GRANT, ("x", &"y".repeat(1 << 20))]);
+    assert_eq!(send(&large).await.status.as_u16(), 413);
+
+    let get = stage.wire.get("", "/oauth/token").await;
+    assert_eq!(get.code(), "method_not_allowed");
+    let json = stage
+        .wire
+        .post("", "/oauth/token", json!({"grant_type": "client_credentials"}))
+        .await;
+    assert_eq!(error(&json), (400, "invalid_request".to_owned()));
+    for query in ["grant_type=client_credentials", "client_secret=x", "client_id=x"] {
+        let reply = stage
+            .wire
+            .send(posted(&format!("/oauth/token?{query}"), Some(&header), ""))
+            .await;
+        assert!([400, 422].contains(&reply.status.as_u16()), "{query}");
+    }
+}
+
+#[tokio::test]
+async fn using_a_token_counts_as_using_its_key() {
+    let stage = Stage::open().await;
+    let token = stage.token(&stage.client).await;
+    for _ in 0..3 {
+        stage.code(&token).await;
+    }
+    let house = &stage.house;
+    let (olga, now) = (house.olga(), house.keeper.now());
+    let usage = house
+        .keeper
+        .key_usage(&olga, house.project(), stage.client.id(), now, now)
+        .await
+        .unwrap();
+    let granted: u64 = usage.hours.iter().map(|(_, _, count)| count).sum();
+    assert_eq!(granted, 4, "once to get the token, three times to use it");
+    let _ = source();
+}
