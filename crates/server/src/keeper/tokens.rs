@@ -10,8 +10,9 @@ use keyholt_core::id::{KeyId, ProjectId};
 use keyholt_core::key::Kind;
 use keyholt_core::secret::Presented;
 use keyholt_core::time::Moment;
-use keyholt_core::token::{Bearer, Mint, Narrowed, Token, TokenWish, extra_claims, mint};
+use keyholt_core::token::{Bearer, Mint, Narrowed, RESERVED_CLAIMS, Token, TokenWish, extra_claims, mint};
 use keyholt_core::verify::{Ask, Dossier, Verification, judge, standing};
+use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::{Keeper, Refusal, Unauthenticated};
@@ -187,6 +188,18 @@ impl Keeper {
     /// Makes an access token that hangs on what was shown. It has no more scopes, lives no longer, and is for no other
     /// audience than that.
     pub async fn mint_token(&self, parent: &Parent, wish: TokenWish) -> Result<AccessToken, Refusal> {
+        self.mint_token_saying(parent, wish, BTreeMap::new()).await
+    }
+
+    /// Makes an access token as [`Keeper::mint_token`] does, with further claims that somebody else's clients ask for.
+    ///
+    /// SECURITY: they say nothing to Keyholt. One with the name of a claim of ours is left out.
+    pub async fn mint_token_saying(
+        &self,
+        parent: &Parent,
+        wish: TokenWish,
+        said: BTreeMap<String, Value>,
+    ) -> Result<AccessToken, Refusal> {
         let Parent(credential) = parent;
         if !self.is_fresh() {
             return Err(Refusal::CannotKnow);
@@ -213,7 +226,7 @@ impl Keeper {
             Ok(mint(dossier, wish, world, now, &mut **entropy)?)
         });
         let token = minted.ok_or_else(gone)??;
-        let extra = if issuer.policy.claims.is_empty() {
+        let mut extra = if issuer.policy.claims.is_empty() {
             BTreeMap::new()
         } else {
             let about = self.about(project, token.parent).await?;
@@ -221,6 +234,8 @@ impl Keeper {
                 .map(|about| extra_claims(&issuer.policy, &about.metadata))
                 .unwrap_or_default()
         };
+        let ours = |name: &str| RESERVED_CLAIMS.contains(&name);
+        extra.extend(said.into_iter().filter(|(name, _)| !ours(name)));
         let claims = token.claims(&issuer.name, &extra);
         let text = self.sign(project, ACCESS_TOKEN, claims.as_bytes()).await?;
         Ok(AccessToken {

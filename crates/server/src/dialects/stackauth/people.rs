@@ -2,13 +2,13 @@
 
 use axum::response::Response;
 use http::StatusCode;
+use keyholt_api::secret::PresentedSecret;
 use keyholt_core::commit::{Record, Revision};
 use keyholt_core::id::UserId;
 use keyholt_core::owner::{Owner, OwnerKind, Standing, Team, User};
 use keyholt_core::password::Typed;
 use keyholt_core::text::{Email, ExternalId, Metadata, Name, TextError};
 use keyholt_store::{After, Limit, RecordQuery};
-use keyholt_api::secret::PresentedSecret;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -75,7 +75,6 @@ pub async fn create(desk: Desk, visitor: Visitor, body: Body) -> Answer<Response
     visitor.at_least(Level::Server)?;
     let sent: Sent = body.json()?;
     let actor = visitor.actor()?;
-    // Looked at first: nobody is enrolled with half of what was sent.
     let password = sent.password.as_ref().map(|text| typed(text.expose())).transpose()?;
     let email = sent.primary_email.as_deref().map(email).transpose()?;
     let (id, now) = desk.keeper.mint_user();
@@ -98,8 +97,15 @@ pub async fn create(desk: Desk, visitor: Visitor, body: Body) -> Answer<Response
         (Refusal::HandleTaken(_), Some(email)) => complaint::email_taken(email.as_str()),
         (refusal, _) => refusal.into(),
     })?;
-    if let Some(password) = &password {
-        desk.keeper.set_password(actor, visitor.project, id, password).await?;
+    if let Some(password) = &password
+        && let Err(refusal) = desk.keeper.set_password(actor, visitor.project, id, password).await
+    {
+        // Nobody stays enrolled with half of what was sent.
+        let owner = Owner::User(id);
+        desk.keeper
+            .remove_owner(actor, visitor.project, owner, None, None)
+            .await?;
+        return Err(refusal.into());
     }
     let mut response = one(&desk, &visitor, id).await?;
     *response.status_mut() = StatusCode::CREATED;
