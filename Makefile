@@ -58,7 +58,7 @@ bench: ## measure speed and size, write docs/benchmarks.md; ROWS=verify-1m,list 
 	command -v npm >/dev/null || tools/need deb:nodejs deb:npm
 	python3 -c 'import ensurepip' 2>/dev/null || tools/need deb:python3-venv
 	cargo build --release --locked -p keyholt -p keyholt-bench
-	tools/with-postgres $(TARGET)/release/keyholt-bench run --programs $(TARGET)/release --home $(TARGET)/bench \
+	tools/with-postgres chrt --batch 0 $(TARGET)/release/keyholt-bench run --programs $(TARGET)/release --home $(TARGET)/bench \
 		--json $(TARGET)/$(if $(QUICK),bench-quick,bench).json --page docs/benchmarks.md --peers bench/peers \
 		$(if $(ROWS),--rows $(ROWS)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(QUICK),--quick)
 
@@ -68,3 +68,10 @@ torture: ## break a running server in every way that must be harmless, write doc
 	cargo build --release --locked -p keyholt -p keyholt-torture
 	$(TARGET)/release/keyholt-torture --keyholt $(TARGET)/release/keyholt --home $(TARGET)/torture \
 		$(if $(STEPS),--steps $(STEPS),--page docs/explanation/reliability.md) $(if $(SEED),--seed $(SEED)) $(if $(SHORT),--short)
+	$(if $(STEPS),,tools/need schemathesis)
+	$(if $(STEPS),,$(TOOLS) TRIAL_BINARY=$(TARGET)/release/keyholt tools/with-postgres bash -c \
+		'TRIAL_DATABASE=$$KEYHOLT_TEST_POSTGRES tools/with-keyholt "$$PWD/tools/contract"')
+
+.PHONY: fuzz
+fuzz: ## look for inputs that break something, ten minutes for each target; FUZZ_SECONDS=60 TARGETS="secret scope"
+	tools/fuzz $(or $(FUZZ_SECONDS),600) $(TARGETS)

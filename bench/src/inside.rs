@@ -6,10 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use keyholt_core::id::ProjectId;
 use keyholt_core::scope::Wanted;
 use keyholt_core::verify::{Ask, Needed};
-use keyholt_server::keeper::{Background, Counting, Keeper, Question, Verifier};
+use keyholt_server::keeper::{Admitted, Background, Counting, Keeper, Question, Verifier};
 use keyholt_store::Sqlite;
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
@@ -68,7 +67,7 @@ impl Case {
 pub struct Inside {
     keeper: Arc<Keeper>,
     verifier: Verifier,
-    project: ProjectId,
+    admitted: Admitted,
     wanted: Wanted<'static>,
     hits: Words,
     unknown: Words,
@@ -87,8 +86,8 @@ impl Inside {
         let words =
             |outlook, text: &dyn Fn(u64) -> String| Words::new(outlook, numbers.iter().map(|number| text(*number)));
         Ok(Self {
+            admitted: admit(&keeper, &verifier)?,
             verifier,
-            project: set.facts.project,
             wanted: Wanted::parse(ASKED)?,
             hits: words(Outlook::Good, &|number| secrets.text(number))?,
             unknown: words(Outlook::Bad, &|number| secrets.unknown(number))?,
@@ -105,15 +104,12 @@ impl Inside {
             Case::Unknown => &self.unknown,
             Case::Malformed | Case::MalformedAlone => &self.malformed,
         };
-        let project = match case {
-            Case::MalformedAlone => self.project,
-            _ => self
-                .keeper
-                .admit(&self.verifier)
-                .map_err(|why| anyhow::anyhow!("not admitted: {why:?}"))?,
+        let admitted = match case {
+            Case::MalformedAlone => self.admitted,
+            _ => admit(&self.keeper, &self.verifier)?,
         };
         if case == Case::Admit {
-            black_box(project);
+            black_box(admitted);
             return Ok(());
         }
         let credential = std::str::from_utf8(words.word(at % words.count()))?;
@@ -126,10 +122,10 @@ impl Inside {
             ask,
             counting: Counting::Counted,
         };
-        self.keeper.verify(project, &question, |answer| match case {
+        self.keeper.judge_for(&admitted, &question, |answer| match case {
             Case::MalformedAlone => drop(black_box(&answer.verification)),
             _ => answer.write_json(None, out),
-        })?;
+        });
         Ok(())
     }
 
@@ -196,6 +192,12 @@ impl Inside {
     pub fn buffer() -> Vec<u8> {
         Vec::with_capacity(ANSWER_BYTES)
     }
+}
+
+fn admit(keeper: &Keeper, verifier: &Verifier) -> anyhow::Result<Admitted> {
+    keeper
+        .admit(verifier)
+        .map_err(|why| anyhow::anyhow!("not admitted: {why:?}"))
 }
 
 /// Processor time of this thread in nanoseconds: what others do on the machine must not count.

@@ -52,12 +52,27 @@ impl Process {
                 bail!("{name} did not listen within {START_WITHIN:?}");
             }
         };
-        Ok(Self {
+        let server = Self {
             child,
             started,
             address,
             stdout,
-        })
+        };
+        server.is_no_batch_task()?;
+        Ok(server)
+    }
+
+    /// Gives the server the ordinary scheduling that it would have anywhere: the load may be a batch task (see the method
+    /// of the benchmark), and what it starts would be one too.
+    fn is_no_batch_task(&self) -> anyhow::Result<()> {
+        for pid in family(self.id())? {
+            let done = Command::new("chrt")
+                .args(["--all-tasks", "--other", "--pid", "0", &pid.to_string()])
+                .status()
+                .context("chrt is needed to schedule a server")?;
+            anyhow::ensure!(done.success(), "chrt could not schedule a server");
+        }
+        Ok(())
     }
 
     /// Where it listens.

@@ -178,12 +178,12 @@ impl Dice {
     /// Dice with a seed and a purpose, so that no two purposes throw the same.
     pub fn new(seed: u64, purpose: u64) -> Self {
         let mut dice = Self(seed ^ purpose.wrapping_mul(0x9E37_79B9_7F4A_7C15));
-        dice.next();
+        dice.draw();
         dice
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -193,7 +193,7 @@ impl Dice {
 
     /// A number below this one.
     pub fn below(&mut self, end: u64) -> u64 {
-        self.next() % end.max(1)
+        self.draw() % end.max(1)
     }
 
     /// One of several.
@@ -203,7 +203,7 @@ impl Dice {
 
     /// A secret that a client made itself.
     pub fn secret(&mut self) -> String {
-        format!("torture-{:016x}{:016x}{:016x}", self.next(), self.next(), self.next())
+        format!("torture-{:016x}{:016x}{:016x}", self.draw(), self.draw(), self.draw())
     }
 }
 
@@ -229,7 +229,7 @@ mod tests {
     fn the_same_seed_throws_the_same_and_another_purpose_does_not() {
         let throw = |purpose| {
             let mut dice = Dice::new(7, purpose);
-            [dice.next(), dice.next()]
+            [dice.draw(), dice.draw()]
         };
         assert_eq!(throw(1), throw(1));
         assert_ne!(throw(1), throw(2));

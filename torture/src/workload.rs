@@ -78,7 +78,7 @@ pub fn run(
                 let client = Client {
                     caller: Caller::new(address, operator),
                     owner,
-                    dice: Dice::new(dice.next(), owner as u64),
+                    dice: Dice::new(dice.draw(), owner as u64),
                     gone: &gone,
                     shock,
                 };
@@ -148,7 +148,7 @@ impl Client<'_> {
             .collect();
         let old = self.dice.pick(&open).copied();
         let Some(at) = old.filter(|_| self.dice.below(10) >= 4) else {
-            let name = format!("k-{}-{:012x}", self.owner, self.dice.next() >> 16);
+            let name = format!("k-{}-{:012x}", self.owner, self.dice.draw() >> 16);
             ledger.push(Held::new(name, self.owner));
             return (ledger.len() - 1, Act::Create(self.maybe_secret()));
         };

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, DATE, HeaderName, HeaderValue};
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
-use keyholt_server::listen::{self, Limits, Refusal, RequestBody, Service, Transport};
+use keyholt_server::listen::{self, Limits, Plain, PlainAnswer, Refusal, RequestBody, Service, Transport, Way};
 
 const HEADERS_MAX: usize = 64;
 
@@ -19,6 +19,7 @@ const HEADERS_MAX: usize = 64;
 #[derive(Clone)]
 struct Same {
     headers: HeaderMap,
+    header_lines: Vec<u8>,
     body: Bytes,
 }
 
@@ -30,22 +31,35 @@ impl Same {
         let httparse::Status::Complete(body_at) = response.parse(bytes)? else {
             anyhow::bail!("the answer to repeat has no end of head")
         };
-        let mut same = HeaderMap::new();
+        let (mut same, mut lines) = (HeaderMap::new(), Vec::new());
         for header in response.headers.iter() {
             let name = HeaderName::from_bytes(header.name.as_bytes())?;
-            // These two are hyper's own doing, here as there.
+            // These two are the listener's own doing, here as there.
             if name != CONTENT_LENGTH && name != DATE {
+                lines.extend_from_slice(&[name.as_str().as_bytes(), b": ", header.value, b"\r\n"].concat());
                 same.append(name, HeaderValue::from_bytes(header.value)?);
             }
         }
         let body = Bytes::copy_from_slice(bytes.get(body_at..).unwrap_or_default());
         ensure!(!body.is_empty(), "the answer to repeat has no body");
-        Ok(Self { headers: same, body })
+        Ok(Self {
+            headers: same,
+            header_lines: lines,
+            body,
+        })
     }
 }
 
 impl Service for Same {
     type Body = Full<Bytes>;
+
+    const PLAIN_TARGETS: &'static [&'static str] = &["/v1/verify"];
+
+    fn answer_plain(&self, _: &Plain<'_>, answer: &mut PlainAnswer) -> Way {
+        answer.header_lines.extend_from_slice(&self.header_lines);
+        answer.body.extend_from_slice(&self.body);
+        Way::Short
+    }
 
     async fn answer(&self, request: Request<RequestBody>) -> Response<Self::Body> {
         let mut response = Response::new(Full::new(self.body.clone()));

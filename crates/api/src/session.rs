@@ -24,7 +24,7 @@ const UNNAMED: &str = "log-in";
 /// A log-in.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(examples(json!({"login": "ada@example.org", "password": "correct horse battery staple"})))]
+#[schema(examples(json!({"login": "ada@example.org", "password": "a phrase that nobody else has"})))]
 pub struct LogIn {
     /// The user's external id, or the e-mail address where only one user has it.
     #[schema(min_length = 1, max_length = 254)]
@@ -102,6 +102,31 @@ pub struct LoggedIn {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, nullable = false)]
     pub refresh_token: Option<RevealedSecret>,
+    /// What opens doors for some minutes, as `Authorization: Bearer …`. Left out in cookie mode.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, nullable = false)]
+    pub access_token: Option<RevealedSecret>,
+    /// `Bearer`, where there is an access token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub token_type: Option<String>,
+    /// How many seconds the access token works.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub expires_in: Option<u64>,
+}
+
+impl LoggedIn {
+    /// A session that is shown by nothing in the answer itself.
+    pub fn bare(session: Session) -> Self {
+        Self {
+            session,
+            refresh_token: None,
+            access_token: None,
+            token_type: None,
+            expires_in: None,
+        }
+    }
 }
 
 /// A session as it is shown. It never holds a secret.

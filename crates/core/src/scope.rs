@@ -49,20 +49,25 @@ pub enum ScopeError {
     TooMany,
 }
 
-fn word(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
+fn word(text: &[u8]) -> bool {
+    !text.is_empty()
+        && text
+            .iter()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
 }
 
 /// A step of a resource's path. `..` would lead a product that follows it out of what the pattern before it covers.
-fn step(text: &str) -> bool {
-    word(text) && !matches!(text, "." | "..")
+fn step(text: &[u8]) -> bool {
+    word(text) && !matches!(text, b"." | b"..")
 }
 
-fn pattern(text: &str, joint: char, word: fn(&str) -> bool) -> bool {
-    match text.rsplit_once(joint) {
-        Some((head, "*")) => head.split(joint).all(word),
-        Some(_) => text.split(joint).all(word),
-        None => text == "*" || word(text),
+fn pattern(text: &str, joint: u8, word: fn(&[u8]) -> bool) -> bool {
+    let text = text.as_bytes();
+    let words = |text: &[u8]| text.split(|byte| *byte == joint).all(word);
+    match text.strip_suffix(b"*") {
+        None => words(text),
+        Some([]) => true,
+        Some(head) => head.strip_suffix(&[joint]).is_some_and(words),
     }
 }
 
@@ -104,16 +109,24 @@ impl<'a> Wanted<'a> {
             return Err(ScopeError::Length);
         }
         let wanted = Self::split(text);
-        let resource = |resource| pattern(resource, '/', step);
-        if !pattern(wanted.action, ':', word) || !wanted.resource.is_none_or(resource) {
+        let resource = |resource| pattern(resource, b'/', step);
+        if !pattern(wanted.action, b':', word) || !wanted.resource.is_none_or(resource) {
             return Err(ScopeError::Form);
         }
         let bare = RESERVED.trim_end_matches(':');
-        let first = wanted.action.split(':').next().unwrap_or_default();
-        if first.eq_ignore_ascii_case(bare) && !wanted.action.starts_with(RESERVED) {
+        let first = wanted.action.as_bytes().split(|byte| *byte == b':').next();
+        if first.is_some_and(|first| first.eq_ignore_ascii_case(bare.as_bytes()))
+            && !wanted.action.starts_with(RESERVED)
+        {
             return Err(ScopeError::Reserved);
         }
         Ok(wanted)
+    }
+
+    /// An action that the program itself names.
+    #[must_use]
+    pub const fn action(action: &'a str) -> Self {
+        Self { action, resource: None }
     }
 
     /// The same action on this resource, unless a resource was named already.
@@ -126,15 +139,14 @@ impl<'a> Wanted<'a> {
     }
 
     fn split(text: &'a str) -> Self {
-        match text.split_once('@') {
+        // By bytes: the search for a character is made for longer texts than these.
+        let at = text.bytes().position(|byte| byte == b'@');
+        match at.and_then(|at| Some((text.get(..at)?, text.get(at + 1..)?))) {
             Some((action, resource)) => Self {
                 action,
                 resource: Some(resource),
             },
-            None => Self {
-                action: text,
-                resource: None,
-            },
+            None => Self::action(text),
         }
     }
 
@@ -250,7 +262,7 @@ impl FromStr for Resource {
         if text.is_empty() || text.len() > SCOPE_BYTES_MAX {
             return Err(ScopeError::Length);
         }
-        if !text.split('/').all(step) {
+        if !text.as_bytes().split(|byte| *byte == b'/').all(step) {
             return Err(ScopeError::Form);
         }
         Ok(Self(text.into()))

@@ -30,7 +30,7 @@ impl MasterKey {
 
     /// What turns fingerprints into digests.
     pub fn pepper(&self) -> Pepper {
-        Pepper::new(keyed(&self.subkey("pepper")))
+        Pepper::new(&self.subkey("pepper"))
     }
 
     /// What seals rows.

@@ -52,11 +52,76 @@ impl Moment {
 
 impl fmt::Display for Moment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match Timestamp::from_millisecond(self.0) {
-            Ok(timestamp) => write!(f, "{timestamp}"),
-            Err(_) => write!(f, "{}ms", self.0),
+        match (Rendered::of(*self), Timestamp::from_millisecond(self.0)) {
+            (Some(rendered), _) => f.write_str(rendered.as_str()),
+            (None, Ok(timestamp)) => write!(f, "{timestamp}"),
+            (None, Err(_)) => write!(f, "{}ms", self.0),
         }
     }
+}
+
+/// An instant as text, without an allocation: every verify writes one or two.
+#[derive(Clone, Copy, Debug)]
+pub struct Rendered {
+    text: [u8; 24],
+    length: usize,
+}
+
+impl Rendered {
+    /// The instant in the shortest form of RFC 3339, if it lies between 1970 and [`LATEST`].
+    pub fn of(moment: Moment) -> Option<Self> {
+        if moment.0 < 0 || moment > LATEST {
+            return None;
+        }
+        let (day, in_day) = (moment.0 / 86_400_000, moment.0 % 86_400_000);
+        let (year, month, date) = civil(day);
+        let (second, ms) = (in_day / 1_000, in_day % 1_000);
+        let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+        let digit = |number: i64| b'0' + (number % 10) as u8;
+        let pair = |number: i64| [digit(number / 10), digit(number)];
+        let ([y0, y1], [y2, y3]) = (pair(year / 100), pair(year));
+        let ([m0, m1], [d0, d1]) = (pair(month), pair(date));
+        let ([h0, h1], [n0, n1], [s0, s1]) = (pair(hour), pair(minute), pair(second));
+        let (f0, [f1, f2]) = (digit(ms / 100), pair(ms));
+        // The form ends where only zeros would follow.
+        let (f, length) = match ms {
+            0 => ([b'Z', 0, 0, 0, 0], 20),
+            _ if ms % 100 == 0 => ([b'.', f0, b'Z', 0, 0], 22),
+            _ if ms % 10 == 0 => ([b'.', f0, f1, b'Z', 0], 23),
+            _ => ([b'.', f0, f1, f2, b'Z'], 24),
+        };
+        let [p, f0, f1, f2, z] = f;
+        let text = [
+            y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1, b'T', h0, h1, b':', n0, n1, b':', s0, s1, p, f0, f1, f2, z,
+        ];
+        Some(Self { text, length })
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
+    }
+
+    /// The text as bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.text.get(..self.length).unwrap_or_default()
+    }
+}
+
+/// Year, month and day of a day since 1970-01-01, by the Gregorian calendar of 400-year eras that begin in March.
+fn civil(day: i64) -> (i64, i64, i64) {
+    let day = day + 719_468;
+    let (era, in_era) = (day / 146_097, day % 146_097);
+    let year = (in_era - in_era / 1_460 + in_era / 36_524 - in_era / 146_096) / 365;
+    let in_year = in_era - (365 * year + year / 4 - year / 100);
+    let from_march = (5 * in_year + 2) / 153;
+    let date = in_year - (153 * from_march + 2) / 5 + 1;
+    let month = if from_march < 10 {
+        from_march + 3
+    } else {
+        from_march - 9
+    };
+    (year + era * 400 + i64::from(month <= 2), month, date)
 }
 
 /// Why a text is not an instant.
@@ -303,6 +368,27 @@ impl fmt::Display for Lifetime {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn an_instant_is_written_as_the_calendar_has_it(ms in 0..=LATEST.ms(), coarse in proptest::sample::select(vec![1, 10, 100, 1_000, 86_400_000])) {
+            let ms = ms / coarse * coarse;
+            let expected = Timestamp::from_millisecond(ms).unwrap().to_string();
+            proptest::prop_assert_eq!(Moment::from_ms(ms).to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn the_last_day_of_february_is_found() {
+        for text in [
+            "2000-02-29T23:59:59.999Z",
+            "2100-02-28T23:59:59Z",
+            "2100-03-01T00:00:00Z",
+            "1970-01-01T00:00:00Z",
+        ] {
+            assert_eq!(text.parse::<Moment>().unwrap().to_string(), text);
+        }
+    }
 
     #[test]
     fn an_instant_has_one_spelling_and_needs_a_zone() {

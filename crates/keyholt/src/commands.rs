@@ -14,6 +14,7 @@ mod records;
 mod roles;
 mod server;
 mod services;
+mod sessions;
 mod setup;
 mod teams;
 mod users;
@@ -57,6 +58,9 @@ pub enum ClientCommand {
     /// Projects: the tenants and the policy for their keys
     #[command(subcommand, visible_alias = "project")]
     Projects(projects::Projects),
+    /// Sessions: who is logged in, and from where
+    #[command(subcommand, visible_alias = "session")]
+    Sessions(sessions::Sessions),
     /// Users: people whom keys act for
     #[command(subcommand, visible_alias = "user")]
     Users(users::Users),
@@ -86,12 +90,16 @@ pub enum ClientCommand {
 impl ClientCommand {
     /// Runs the command.
     pub async fn run(self, context: &mut Context) -> Result<Exit, Trouble> {
+        if self.is_sent_with_the_stored_credential() {
+            context.renew().await?;
+        }
         match self {
             Self::Setup(words) => words.run(context).await,
             Self::Login(words) => words.run(context).await,
-            Self::Logout(words) => words.run(context),
+            Self::Logout(words) => words.run(context).await,
             Self::Whoami(words) => words.run(context).await,
             Self::Projects(verb) => verb.run(context).await,
+            Self::Sessions(verb) => verb.run(context).await,
             Self::Users(verb) => verb.run(context).await,
             Self::Teams(verb) => verb.run(context).await,
             Self::Services(verb) => verb.run(context).await,
@@ -101,6 +109,27 @@ impl ClientCommand {
             Self::Doctor(words) => words.run(context).await,
             Self::Completions(words) => words.run(context),
             Self::Version(words) => words.run(context),
+        }
+    }
+
+    /// Whether the stored credential is needed, so that a log-in at its end has to be renewed first.
+    fn is_sent_with_the_stored_credential(&self) -> bool {
+        match self {
+            Self::Setup(_)
+            | Self::Login(_)
+            | Self::Logout(_)
+            | Self::Doctor(_)
+            | Self::Completions(_)
+            | Self::Version(_) => false,
+            Self::Whoami(_)
+            | Self::Projects(_)
+            | Self::Sessions(_)
+            | Self::Users(_)
+            | Self::Teams(_)
+            | Self::Services(_)
+            | Self::Roles(_)
+            | Self::Keys(_)
+            | Self::Events(_) => true,
         }
     }
 }

@@ -4,6 +4,8 @@ use std::io::Read;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use keyholt_api::secret::PresentedSecret;
+use keyholt_api::session::{LoggedIn, ShowSession};
 use keyholt_core::entropy::Entropy;
 use keyholt_core::time::Moment;
 use keyholt_server::clock::Clock;
@@ -15,6 +17,7 @@ use crate::connection::request::{Path, Request};
 use crate::connection::server::{DEFAULT_SERVER, PlainHttp, Server};
 use crate::connection::{Answer, Connection};
 use crate::intake::{SecretInput, read_secret};
+use crate::login::session::KeptSession;
 use crate::login::{Credential, Vault, Wallet};
 use crate::person::{Consent, Person};
 use crate::printer::{Form, Printer, Talk};
@@ -96,6 +99,11 @@ impl std::fmt::Display for Named {
             Self::Nobody => "the usual one",
         })
     }
+}
+
+/// The server knows the person and hands out nothing to work with.
+pub fn no_tokens() -> Trouble {
+    Trouble::new("the server gives no access token").hint("log in with a key: `keyholt login`")
 }
 
 impl Context {
@@ -198,6 +206,28 @@ impl Context {
         }
     }
 
+    /// Renews the log-in of a person whose access token is at its end. A key's secret needs none of that.
+    pub async fn renew(&self) -> Result<(), Trouble> {
+        let (server, _) = self.server()?;
+        let address = server.to_string();
+        let Some((session, _lock)) = self.wallet.session(&address)? else {
+            return Ok(());
+        };
+        if session.is_usable(self.now()) {
+            return Ok(());
+        }
+        let shown = ShowSession {
+            refresh_token: Some(PresentedSecret::new(session.refresh_token)),
+        };
+        let path = Path::of(&["v1", "sessions", "refresh"]);
+        let request = Request::act(path, "renew your log-in").body(&shown)?;
+        let renewed = self.connection_with(None)?.send::<LoggedIn>(&request).await?;
+        let Some(kept) = KeptSession::of(&renewed.value, self.now()) else {
+            return Err(no_tokens());
+        };
+        self.wallet.keep_renewed(&address, &kept)
+    }
+
     /// Sends a request and reads the answer.
     pub async fn send<T: DeserializeOwned>(&mut self, request: &Request) -> Result<Answer<T>, Trouble> {
         self.connection()?.send(request).await
@@ -222,6 +252,23 @@ impl Context {
     /// Reads a secret from where it was said to be.
     pub fn read_secret(&mut self, input: Option<&SecretInput>, what: &str) -> Result<Zeroizing<String>, Trouble> {
         read_secret(input, &mut self.stdin, self.person.as_mut(), what)
+    }
+
+    /// Reads a password from where it was said to be; at a terminal it is typed.
+    pub fn read_password(&mut self, input: Option<&SecretInput>, question: &str) -> Result<Zeroizing<String>, Trouble> {
+        match (input, &mut self.person) {
+            (None, Some(person)) => Ok(person.secret(question)?),
+            _ => read_secret(input, &mut self.stdin, None, "the password"),
+        }
+    }
+
+    /// Reads a new password; at a terminal it is typed twice, for nobody sees it.
+    pub fn read_new_password(&mut self, input: Option<&SecretInput>) -> Result<Zeroizing<String>, Trouble> {
+        let typed = self.read_password(input, "The new password (it is not shown):")?;
+        if input.is_none() && self.person.is_some() && *self.read_password(None, "Once more:")? != *typed {
+            return Err(Trouble::new("the two passwords differ; nothing was done").into_no());
+        }
+        Ok(typed)
     }
 
     /// Asks whether to go on. Without a person to ask it takes `--yes`.

@@ -1,6 +1,7 @@
 //! With which credential this run speaks: from the environment, from a file, or from a log-in made before.
 
 pub mod file;
+pub mod session;
 mod vault;
 
 use std::path::{Path, PathBuf};
@@ -11,7 +12,8 @@ use zeroize::Zeroizing;
 pub use vault::{SystemVault, Vault, VaultError};
 
 use crate::intake::{self, SecretError};
-use crate::login::file::{Kept, Login, LoginFile};
+use crate::login::file::{Kept, Lock, Login, LoginFile};
+use crate::login::session::KeptSession;
 use crate::trouble::Trouble;
 use crate::world::Environment;
 
@@ -125,7 +127,47 @@ impl Wallet {
                 None => return Ok(None),
             },
         };
+        // Of a person's log-in the access token is sent, and never the token that makes new ones.
+        let secret = match KeptSession::read(&secret) {
+            Some(session) => session.access_token,
+            None => secret,
+        };
         Ok(Some(Credential { secret, source }))
+    }
+
+    /// The stored log-in of a person at this server, if that is what commands are sent with. Nobody else changes it as long
+    /// as the lock is held: a refresh token that two programs show at once ends the log-in of both.
+    pub fn session(&self, server: &str) -> Result<Option<(KeptSession, Lock)>, Trouble> {
+        let Some(file) = &self.file else { return Ok(None) };
+        if self.from_environment.is_some() || self.named_file.is_some() || file.read()?.at(server).is_none() {
+            return Ok(None);
+        }
+        let lock = file.lock()?;
+        let stored = self.stored(server)?;
+        let session = stored.and_then(|(text, _)| KeptSession::read(&text));
+        Ok(session.map(|session| (session, lock)))
+    }
+
+    /// Keeps a log-in that was renewed, where it was kept before.
+    pub fn keep_renewed(&self, server: &str, session: &KeptSession) -> Result<(), Trouble> {
+        let Some(file) = &self.file else { return Ok(()) };
+        let mut logins = file.read()?;
+        let Some(login) = logins.at(server) else { return Ok(()) };
+        let key = login.key;
+        let text = session.text();
+        match login.kept() {
+            Kept::Keyring => self
+                .vault
+                .keep(server, &text)
+                .map_err(|error| Trouble::new("cannot keep the log-in in the keyring").because(&error)),
+            Kept::Here(_) => {
+                // The server that commands go to stays the one that it is.
+                let current = logins.current.clone();
+                logins.put(Login::new(server.to_owned(), key, Kept::Here(text)))?;
+                logins.current = current;
+                file.write(&logins)
+            }
+        }
     }
 
     fn stored(&self, server: &str) -> Result<Option<(Zeroizing<String>, Source)>, Trouble> {

@@ -5,6 +5,7 @@ mod key;
 mod owner;
 mod project;
 mod role;
+mod session;
 mod verdict;
 
 use keyholt_api::reference::OwnerName;

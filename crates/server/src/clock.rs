@@ -1,7 +1,12 @@
 //! What time it is: the one place that asks the operating system, and a clock for tests that only moves when told.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicBool, AtomicI64, AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
+};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rustix::time::{ClockId, clock_gettime};
 
 /// A backward jump of the machine's clock beyond this is reported once as an error; below it is ordinary correction.
 pub const TOLERATED_SETBACK: Duration = Duration::from_secs(1);
@@ -29,6 +34,9 @@ pub struct SystemClock {
     /// Largest wall-clock time minus monotonic time seen, in microseconds.
     offset: AtomicI64,
     setback_reported: AtomicBool,
+    /// The kernel's tick in which the clocks were read last, in nanoseconds, and what they said then.
+    tick: AtomicI64,
+    now_ms: AtomicI64,
 }
 
 impl SystemClock {
@@ -39,6 +47,8 @@ impl SystemClock {
             started: Instant::now(),
             offset: AtomicI64::new(i64::MIN),
             setback_reported: AtomicBool::new(false),
+            tick: AtomicI64::new(i64::MIN),
+            now_ms: AtomicI64::new(i64::MIN),
         };
         clock.now_ms();
         clock
@@ -79,11 +89,20 @@ impl Default for SystemClock {
 }
 
 impl Clock for SystemClock {
+    /// Reads the clocks once in each tick of the kernel (1 to 10 ms), because on a virtual machine two readings can cost
+    /// a fifth of a verify. So the answer may be as old as a tick, here and in every instant that is kept.
     fn now_ms(&self) -> i64 {
+        let tick = i64::try_from(tick().as_nanos()).unwrap_or(i64::MAX);
+        if self.tick.load(Acquire) == tick {
+            return self.now_ms.load(Relaxed);
+        }
         // The wall clock is read first. A pause of this thread between the two readings then makes the offset
         // look smaller, which changes nothing; the other way round the longest pause ever would stay in it.
         let wall = wall_us();
-        self.advance(wall, self.elapsed())
+        let now = self.advance(wall, self.elapsed());
+        let latest = self.now_ms.fetch_max(now, Relaxed).max(now);
+        self.tick.fetch_max(tick, Release);
+        latest
     }
 
     fn elapsed(&self) -> Duration {
@@ -91,12 +110,23 @@ impl Clock for SystemClock {
     }
 }
 
+/// Monotonic time as of the kernel's last tick, some milliseconds ago at most, for a tenth of the price of a clock.
+pub fn tick() -> Duration {
+    let time = clock_gettime(ClockId::MonotonicCoarse);
+    Duration::try_from(time).unwrap_or_default()
+}
+
+/// The machine's time of day as it is, for headers that tell it.
 #[expect(
     clippy::disallowed_methods,
     reason = "the one place that reads the machine's time of day"
 )]
+pub fn wall() -> SystemTime {
+    SystemTime::now()
+}
+
 fn wall_us() -> i64 {
-    match SystemTime::now().duration_since(UNIX_EPOCH) {
+    match wall().duration_since(UNIX_EPOCH) {
         Ok(since) => micros(since),
         Err(before) => -micros(before.duration()),
     }

@@ -1,6 +1,7 @@
 //! What answers the requests of one connection: the short way for verify, the router for everything else.
 
 use std::cell::Cell;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -8,17 +9,19 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response};
+use http::{HeaderName, HeaderValue, Method, Request, Response};
 use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited};
 use hyper::body::Body as _;
 use keyholt_api::code::Code;
 use tower::ServiceExt;
 
 use crate::dialects::Desk;
-use crate::http::{Fail, Settings, client_address};
+use crate::http::{BODY_BYTES_MAX, Fail, Settings, client_address};
 use crate::keeper::Keeper;
-use crate::listen::{Connection, Refusal, RequestBody, Service};
-use crate::swift::{self, Memo};
+use crate::listen::{Connection, Plain, PlainAnswer, Refusal, RequestBody, Service, Way};
+use crate::swift::{self, Asked, Memo};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What all connections of one worker share.
 pub struct Worker {
@@ -69,22 +72,20 @@ impl Front {
         }
     }
 
+    /// The short way for a request that came by the long one: over HTTP/2, or after a request that was not plain.
     async fn swift(
         &self,
         keeper: &Keeper,
-        settings: &Settings,
-        request: Request<RequestBody>,
-    ) -> Response<Either<Full<Bytes>, Body>> {
-        let (parts, body) = request.into_parts();
-        let body = match whole(body).await {
-            Ok(body) => body,
-            Err(body) => return self.routed(Request::from_parts(parts, body)).await,
-        };
-        let address = client_address(self.connection.peer.ip(), &parts.headers, &settings.trusted_proxies);
-        match swift::answer(keeper, &self.memo, &parts.headers, Some(address), &body) {
-            Some(answer) => swift::response(answer, self.worker.ids.next()).map(Either::Left),
-            None => self.routed(Request::from_parts(parts, Body::from(body))).await,
-        }
+        asked: Asked<'_>,
+        address: IpAddr,
+        body: RequestBody,
+    ) -> Result<PlainAnswer, Body> {
+        let body = whole(body).await?;
+        let mut answer = PlainAnswer::default();
+        asked
+            .answer(keeper, &self.memo, address, &body, &mut answer.body)
+            .map(|()| answer)
+            .ok_or_else(|| Body::from(body))
     }
 
     async fn routed(&self, mut request: Request<Body>) -> Response<Either<Full<Bytes>, Body>> {
@@ -97,20 +98,52 @@ impl Front {
 impl Service for Front {
     type Body = Either<Full<Bytes>, Body>;
 
-    async fn answer(&self, request: Request<RequestBody>) -> Response<Self::Body> {
-        let small = request
-            .body()
-            .size_hint()
-            .exact()
-            .is_some_and(|bytes| bytes <= swift::BODY_BYTES_MAX as u64);
-        if let Door::Native { keeper, settings } = &self.worker.door
-            && small
-            && swift::is_swift(&request)
-            && !settings.misses_encryption(self.connection.peer.ip(), request.headers())
-        {
-            return self.swift(keeper, settings, request).await;
+    const PLAIN_TARGETS: &'static [&'static str] = &[swift::SINGLE, swift::BATCH];
+
+    fn answer_plain(&self, request: &Plain<'_>, answer: &mut PlainAnswer) -> Way {
+        let Door::Native { keeper, settings } = &self.worker.door else {
+            return Way::Long;
+        };
+        let peer = self.connection.peer.ip();
+        if settings.trusts(peer) {
+            // What a proxy says of its client, and of the encryption between them, is read on the long way.
+            return Way::Long;
         }
-        self.routed(request.map(Body::new)).await
+        let answered = Asked::read(request.target, request.headers())
+            .and_then(|asked| asked.answer(keeper, &self.memo, peer, request.body, &mut answer.body));
+        if answered.is_none() {
+            return Way::Long;
+        }
+        answer.header_lines.extend_from_slice(HEADER_LINES.as_bytes());
+        self.worker.ids.write_next(&mut answer.header_lines);
+        answer.header_lines.extend_from_slice(b"\r\n");
+        Way::Short
+    }
+
+    async fn answer(&self, request: Request<RequestBody>) -> Response<Self::Body> {
+        let is_small = |bytes| bytes <= BODY_BYTES_MAX as u64;
+        let small = request.body().size_hint().exact().is_some_and(is_small);
+        let (uri, peer) = (request.uri(), self.connection.peer.ip());
+        let may_be_swift = small && request.method() == Method::POST && uri.query().is_none();
+        let (keeper, settings) = match &self.worker.door {
+            Door::Native { keeper, settings }
+                if may_be_swift && !settings.misses_encryption(peer, request.headers()) =>
+            {
+                (keeper, settings)
+            }
+            _ => return self.routed(request.map(Body::new)).await,
+        };
+        let (parts, body) = request.into_parts();
+        let headers = parts.headers.iter();
+        let headers = headers.map(|(name, value)| (name.as_str(), value.as_bytes()));
+        let Some(asked) = Asked::read(parts.uri.path(), headers) else {
+            return self.routed(Request::from_parts(parts, Body::new(body))).await;
+        };
+        let address = client_address(peer, &parts.headers, &settings.trusted_proxies);
+        match self.swift(keeper, asked, address, body).await {
+            Ok(answer) => response(answer, &self.worker.ids).map(Either::Left),
+            Err(body) => self.routed(Request::from_parts(parts, body)).await,
+        }
     }
 
     fn refuse(&self, refusal: Refusal) -> Response<Self::Body> {
@@ -133,9 +166,24 @@ impl Service for Front {
     }
 }
 
+/// The headers of an answer to a verify; the request's id comes last.
+const HEADER_LINES: &str = "content-type: application/json\r\ncache-control: no-store\r\n\
+    x-content-type-options: nosniff\r\nreferrer-policy: no-referrer\r\nx-request-id: ";
+
+/// The same answer for hyper to write.
+fn response(answer: PlainAnswer, ids: &RequestIds) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(answer.body)));
+    let headers = response.headers_mut();
+    for (name, value) in HEADER_LINES.split("\r\n").filter_map(|line| line.split_once(": ")) {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    headers.insert(REQUEST_ID, ids.next());
+    response
+}
+
 /// The whole of a small body, or what is left of it where it is broken: the long way says what is wrong.
 async fn whole(body: RequestBody) -> Result<Bytes, Body> {
-    match Limited::new(body, swift::BODY_BYTES_MAX).collect().await {
+    match Limited::new(body, BODY_BYTES_MAX).collect().await {
         Ok(body) => Ok(body.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(Body::empty()),
         Err(error) => Err(Body::from_stream(futures_util::stream::once(async {
@@ -146,29 +194,42 @@ async fn whole(body: RequestBody) -> Result<Bytes, Body> {
 
 /// Request ids that cost no randomness: where this process began, and a count.
 struct RequestIds {
-    start: String,
+    start: [u8; 16],
     count: Cell<u64>,
 }
 
 impl RequestIds {
     fn new(start: [u8; 8]) -> Self {
+        let mut text = [0; 16];
+        write_hex(u64::from_be_bytes(start), &mut text);
         Self {
-            start: format!("{:016x}", u64::from_be_bytes(start)),
+            start: text,
             count: Cell::new(0),
         }
     }
 
     fn next(&self) -> HeaderValue {
+        let mut text = Vec::with_capacity(REQUEST_ID_BYTES);
+        self.write_next(&mut text);
+        HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("-"))
+    }
+
+    fn write_next(&self, out: &mut Vec<u8>) {
         let count = self.count.get();
         self.count.set(count.wrapping_add(1));
-        let mut text = Vec::with_capacity(33);
-        text.extend_from_slice(self.start.as_bytes());
-        text.push(b'-');
-        text.extend(
-            (0..16)
-                .rev()
-                .map(|place| b"0123456789abcdef"[(count >> (place * 4) & 15) as usize]),
-        );
-        HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("-"))
+        let mut text = [b'-'; REQUEST_ID_BYTES];
+        let (start, number) = text.split_at_mut(17);
+        start[..16].copy_from_slice(&self.start);
+        write_hex(count, number);
+        out.extend_from_slice(&text);
+    }
+}
+
+const REQUEST_ID_BYTES: usize = 33;
+
+/// A number as sixteen hexadecimal digits.
+fn write_hex(number: u64, text: &mut [u8]) {
+    for (place, digit) in text.iter_mut().rev().enumerate() {
+        *digit = b"0123456789abcdef"[(number >> (place * 4) & 15) as usize];
     }
 }

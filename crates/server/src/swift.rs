@@ -1,32 +1,116 @@
-//! The short way for `POST /v1/verify`: the same answer as the long way, without its detours.
+//! The short way for `POST /v1/verify` and its batch: the same answers as the long way, without its detours.
 //!
 //! It takes only requests that are beyond doubt: one Bearer credential, plain JSON that needs no unescaping, a caller
 //! that may verify. Whatever is odd, wrong or wants more is left to the long way, which therefore has all the rules
 //! about errors, and this has none.
 
 use std::cell::RefCell;
+use std::fmt;
 use std::net::IpAddr;
 
-use bytes::Bytes;
-use http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY,
-    X_CONTENT_TYPE_OPTIONS,
-};
-use http::{Method, Request, Response, StatusCode};
-use http_body_util::Full;
-use keyholt_core::id::ProjectId;
 use keyholt_core::scope::Wanted;
 use keyholt_core::verify::{ASK_SCOPES_MAX, Ask, Needed};
 use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use zeroize::Zeroizing;
 
-use crate::keeper::{Counting, Keeper, Question, Verifier};
+use crate::keeper::{Admitted, BATCH_MAX, Counting, Keeper, Question, Verifier};
 
-/// Longest body that takes the short way.
-pub const BODY_BYTES_MAX: usize = 8 * 1024;
-const PATH: &str = "/v1/verify";
-const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Where one question is asked.
+pub const SINGLE: &str = "/v1/verify";
+/// Where many are.
+pub const BATCH: &str = "/v1/verify/batch";
+/// Longest audience, environment or origin in a question.
+const ASKED_BYTES_MAX: usize = 256;
+
+/// Who the caller on one connection was last; asked anew each time whether it still may.
+#[derive(Default)]
+pub struct Memo(RefCell<Option<Remembered>>);
+
+struct Remembered {
+    authorization: Zeroizing<Vec<u8>>,
+    address: IpAddr,
+    verifier: Verifier,
+}
+
+/// A request that may take the short way.
+#[derive(Clone, Copy)]
+pub struct Asked<'a> {
+    target: &'static str,
+    authorization: &'a [u8],
+}
+
+impl<'a> Asked<'a> {
+    /// Looks at the head of a `POST`; nothing where the long way must be taken.
+    pub fn read(target: &str, headers: impl Iterator<Item = (&'a str, &'a [u8])>) -> Option<Self> {
+        let target = [SINGLE, BATCH].into_iter().find(|known| *known == target)?;
+        let (mut authorization, mut kind) = (None, None);
+        for (name, value) in headers {
+            let is = |known: &str| name.eq_ignore_ascii_case(known);
+            let first = match name.len() {
+                9 => !is("x-api-key"),
+                12 if is("content-type") => kind.replace(value).is_none(),
+                12 => !is("x-request-id"),
+                13 if is("authorization") => authorization.replace(value).is_none(),
+                16 => !is("content-encoding"),
+                _ => true,
+            };
+            if !first {
+                return None;
+            }
+        }
+        let authorization = authorization.filter(|_| kind == Some(b"application/json"))?;
+        Some(Self { target, authorization })
+    }
+
+    /// Writes the answer to `out`, or nothing where the long way must be taken.
+    pub fn answer(&self, keeper: &Keeper, memo: &Memo, address: IpAddr, body: &[u8], out: &mut Vec<u8>) -> Option<()> {
+        // The caller comes last, because that counts as a use of its key: nothing after it may take the long way for a
+        // fault of the body.
+        if self.target == SINGLE {
+            let body: Body<'_> = serde_json::from_slice(body).ok()?;
+            let question = body.question()?;
+            let admitted = self.admitted(keeper, memo, address)?;
+            keeper.judge_for(&admitted, &question, |answer| answer.write_json(None, out));
+            return Some(());
+        }
+        let body: BatchBody<'_> = serde_json::from_slice(body).ok()?;
+        if body.items.len() > BATCH_MAX {
+            return None;
+        }
+        let questions: Vec<Question<'_>> = body.items.iter().map(Body::question).collect::<Option<_>>()?;
+        let admitted = self.admitted(keeper, memo, address)?;
+        out.extend_from_slice(br#"{"results":["#);
+        keeper.judge_all_for(&admitted, &questions, |place, answer| {
+            if place > 0 {
+                out.push(b',');
+            }
+            answer.write_json(None, out);
+        });
+        out.extend_from_slice(b"]}");
+        Some(())
+    }
+
+    fn admitted(&self, keeper: &Keeper, memo: &Memo, address: IpAddr) -> Option<Admitted> {
+        let mut memo = memo.0.borrow_mut();
+        if let Some(known) = memo.as_ref()
+            && known.authorization.as_slice() == self.authorization
+            && known.address == address
+            && let Ok(admitted) = keeper.admit(&known.verifier)
+        {
+            return Some(admitted);
+        }
+        let secret = std::str::from_utf8(self.authorization.strip_prefix(b"Bearer ")?).ok()?;
+        let verifier = keeper.verifier(secret, Some(address)).ok()?;
+        let admitted = keeper.admit(&verifier).ok()?;
+        *memo = Some(Remembered {
+            authorization: Zeroizing::new(self.authorization.to_vec()),
+            address,
+            verifier,
+        });
+        Some(admitted)
+    }
+}
 
 /// A question in the form that needs no unescaping.
 #[derive(Deserialize)]
@@ -34,7 +118,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 struct Body<'a> {
     credential: &'a str,
     #[serde(borrow, default)]
-    scopes: Option<Vec<&'a str>>,
+    scopes: Scopes<'a>,
     #[serde(borrow, default)]
     any_scopes: Option<Vec<&'a str>>,
     #[serde(default)]
@@ -47,79 +131,45 @@ struct Body<'a> {
     origin: Option<&'a str>,
 }
 
-/// Who the caller on one connection was last; asked anew each time whether it still may.
-#[derive(Default)]
-pub struct Memo(RefCell<Option<Remembered>>);
-
-struct Remembered {
-    credential: Zeroizing<Vec<u8>>,
-    address: Option<IpAddr>,
-    verifier: Verifier,
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BatchBody<'a> {
+    #[serde(borrow)]
+    items: Vec<Body<'a>>,
 }
 
-/// Whether a request may take the short way, as far as its head tells.
-pub fn is_swift<B>(request: &Request<B>) -> bool {
-    let uri = request.uri();
-    request.method() == Method::POST && uri.path() == PATH && uri.query().is_none() && head_is_plain(request.headers())
-}
-
-fn head_is_plain(headers: &HeaderMap) -> bool {
-    let json = headers.get(CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
-    json && !headers.contains_key(CONTENT_ENCODING)
-        && !headers.contains_key(API_KEY)
-        && !headers.contains_key(REQUEST_ID)
-}
-
-/// The answer, or nothing where the long way must be taken.
-pub fn answer(
-    keeper: &Keeper,
-    memo: &Memo,
-    headers: &HeaderMap,
-    address: Option<IpAddr>,
-    body: &[u8],
-) -> Option<Bytes> {
-    let body: Body<'_> = serde_json::from_slice(body).ok()?;
-    let scopes = match (&body.scopes, &body.any_scopes) {
-        (None, None) => Needed::Nothing,
-        (Some(scopes), None) => Needed::AllOf(wanted(scopes)?),
-        (None, Some(scopes)) if !scopes.is_empty() => Needed::AnyOf(wanted(scopes)?),
-        (_, Some(_)) => return None,
-    };
-    let short = |text: Option<&str>| text.is_none_or(|text| text.len() <= ASKED_BYTES_MAX);
-    if !(short(body.audience) && short(body.environment) && short(body.origin)) {
-        return None;
-    }
-    let client = match body.client_address {
-        None => None,
-        Some(text) => Some(text.parse().ok()?),
-    };
-    // Last, because it counts as a use of the caller's key: nothing after it may take the long way for a fault of the body.
-    let project = admitted(keeper, memo, headers, address)?;
-    let ask = Ask {
-        scopes,
-        audience: body.audience,
-        environment: body.environment,
-        address: client,
-        origin: body.origin,
-    };
-    let question = Question {
-        credential: body.credential,
-        ask,
-        counting: Counting::Counted,
-    };
-    keeper
-        .verify(project, &question, |answer| {
-            let mut json = Vec::with_capacity(ANSWER_BYTES);
-            answer.write_json(None, &mut json);
-            Bytes::from(json)
+impl<'a> Body<'a> {
+    /// The question, or nothing if anything about it is odd.
+    fn question(&self) -> Option<Question<'a>> {
+        let scopes = match (&self.scopes, &self.any_scopes) {
+            (Scopes::Absent, None) => Needed::Nothing,
+            (Scopes::One(scope), None) => Needed::One(Wanted::parse(scope).ok()?),
+            (Scopes::Many(scopes), None) => Needed::AllOf(wanted(scopes)?),
+            (Scopes::Absent, Some(scopes)) if !scopes.is_empty() => Needed::AnyOf(wanted(scopes)?),
+            (_, Some(_)) => return None,
+        };
+        let short = |text: Option<&str>| text.is_none_or(|text| text.len() <= ASKED_BYTES_MAX);
+        if !(short(self.audience) && short(self.environment) && short(self.origin)) {
+            return None;
+        }
+        let client = match self.client_address {
+            None => None,
+            Some(text) => Some(text.parse().ok()?),
+        };
+        let ask = Ask {
+            scopes,
+            audience: self.audience,
+            environment: self.environment,
+            address: client,
+            origin: self.origin,
+        };
+        Some(Question {
+            credential: self.credential,
+            ask,
+            counting: Counting::Counted,
         })
-        .ok()
+    }
 }
-
-/// Longest audience, environment or origin in a question.
-const ASKED_BYTES_MAX: usize = 256;
-/// Room for an ordinary answer.
-const ANSWER_BYTES: usize = 512;
 
 fn wanted<'a>(scopes: &[&'a str]) -> Option<Vec<Wanted<'a>>> {
     if scopes.len() > ASK_SCOPES_MAX {
@@ -128,41 +178,47 @@ fn wanted<'a>(scopes: &[&'a str]) -> Option<Vec<Wanted<'a>>> {
     scopes.iter().map(|scope| Wanted::parse(scope).ok()).collect()
 }
 
-fn admitted(keeper: &Keeper, memo: &Memo, headers: &HeaderMap, address: Option<IpAddr>) -> Option<ProjectId> {
-    let mut credentials = headers.get_all(AUTHORIZATION).iter();
-    let (credential, second) = (credentials.next()?, credentials.next());
-    if second.is_some() {
-        return None;
-    }
-    let mut memo = memo.0.borrow_mut();
-    if let Some(known) = memo.as_ref()
-        && known.credential.as_slice() == credential.as_bytes()
-        && known.address == address
-        && let Ok(project) = keeper.admit(&known.verifier)
-    {
-        return Some(project);
-    }
-    let secret = credential.to_str().ok()?.strip_prefix("Bearer ")?;
-    let verifier = keeper.verifier(secret, address).ok()?;
-    let project = keeper.admit(&verifier).ok()?;
-    *memo = Some(Remembered {
-        credential: Zeroizing::new(credential.as_bytes().to_vec()),
-        address,
-        verifier,
-    });
-    Some(project)
+/// Scopes as they are asked for; one alone, which is what nearly everybody asks for, needs no allocation.
+#[derive(Default)]
+enum Scopes<'a> {
+    #[default]
+    Absent,
+    One(&'a str),
+    Many(Vec<&'a str>),
 }
 
-/// The response that carries an answer.
-pub fn response(answer: Bytes, request_id: HeaderValue) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(answer));
-    *response.status_mut() = StatusCode::OK;
-    let headers = response.headers_mut();
-    headers.reserve(5);
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    headers.insert(REQUEST_ID, request_id);
-    response
+impl<'de: 'a, 'a> Deserialize<'de> for Scopes<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Seen;
+        impl<'de> Visitor<'de> for Seen {
+            type Value = Scopes<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of scopes")
+            }
+
+            fn visit_unit<E>(self) -> Result<Scopes<'de>, E> {
+                Ok(Scopes::Absent)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Scopes<'de>, A::Error> {
+                let Some(first) = list.next_element()? else {
+                    return Ok(Scopes::Many(Vec::new()));
+                };
+                let Some(second) = list.next_element()? else {
+                    return Ok(Scopes::One(first));
+                };
+                let mut all = vec![first, second];
+                while all.len() <= ASK_SCOPES_MAX
+                    && let Some(scope) = list.next_element()?
+                {
+                    all.push(scope);
+                }
+                // What is beyond the limit is passed over; that there is too much is said on the long way.
+                while list.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Scopes::Many(all))
+            }
+        }
+        deserializer.deserialize_any(Seen)
+    }
 }

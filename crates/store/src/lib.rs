@@ -163,6 +163,8 @@ pub enum Binding {
 /// One thing that [`Store::load`] found.
 #[derive(Debug)]
 pub enum Loaded<'a> {
+    /// About so many keys will come. A store that cannot tell cheaply says nothing.
+    Ahead(usize),
     /// A record other than a key.
     Record(StoredRecord),
     /// The part of a key that judges.

@@ -300,6 +300,7 @@ async fn keys_and_records_come_back_with_seals_that_hold() {
     assert_eq!(read.about, key.about);
     let mut nouns = Vec::new();
     node.load(&mut |loaded| match loaded {
+        Loaded::Ahead(_) => {}
         Loaded::Record(stored) => {
             nouns.push(stored.noun);
             let record = stored.open(&world.sealer).unwrap();

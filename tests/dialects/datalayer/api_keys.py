@@ -114,6 +114,20 @@ def _():
     equal((status, "ada" in printed), (0, True))
 
 
+@line("command line: login with a handle and a password")
+def _():
+    status, printed = command("login", "--handle", "ada", "--password", os.environ["PASSWORD"])
+    equal((status, "ada" in printed), (0, True))
+    for key in client.list_api_keys():
+        if key.name == "datalayer login":
+            client.delete_api_key(key)
+
+
+@line("command line: logout")
+def _():
+    equal(command("logout")[0], 0)
+
+
 @line("examples/datalayer/api_keys.py")
 def _():
     equal(example("api_keys.py").splitlines()[-1], "Deleted key 'API_ACCESS_KEY': True")

@@ -117,6 +117,20 @@ def _():
     equal((status, "ada" in printed), (0, True))
 
 
+@line("command line: login with a handle and a password")
+def _():
+    status, printed = command("login", "--handle", "ada", "--password", os.environ["PASSWORD"])
+    equal((status, "ada" in printed), (0, True))
+    for key in client.list_tokens():
+        if key.name == "datalayer login":
+            client.delete_token(key)
+
+
+@line("command line: logout")
+def _():
+    equal(command("logout")[0], 0)
+
+
 @line("examples/datalayer/tokens.py")
 def _():
     equal(example("tokens.py").splitlines()[-1], "Deleted token 'API_ACCESS_TOKEN': True")

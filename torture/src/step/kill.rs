@@ -180,7 +180,7 @@ fn one_folder(
     }
     look_undisturbed(setting, house, folder.path(), &mut ledgers, dice, &mut outcome.wrongs)?;
     setting.register(ledgers.iter().flatten().flat_map(Held::secrets))?;
-    setting.keep(folder.path(), &format!("kill-{:08x}", dice.next() >> 32))
+    setting.keep(folder.path(), &format!("kill-{:08x}", dice.draw() >> 32))
 }
 
 /// Starts a server that is killed at a system call; `None` if that came before it listened.

@@ -122,7 +122,8 @@ fn breadth(arguments: &ListArguments) -> Breadth {
     if arguments.wide { Breadth::Wide } else { Breadth::Usual }
 }
 
-fn print_rows<T: Listed>(context: &mut Context, items: &[T], noun: &str, breadth: Breadth) -> Result<(), Trouble> {
+/// Prints things that are all there are, or says that there are none.
+pub fn print_rows<T: Listed>(context: &mut Context, items: &[T], noun: &str, breadth: Breadth) -> Result<(), Trouble> {
     if items.is_empty() {
         context.printer.say(&format!("There are no {noun}."));
         return Ok(());

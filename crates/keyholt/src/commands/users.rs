@@ -2,14 +2,19 @@
 
 use clap::{Args, Subcommand};
 use keyholt_api::owner::{AmendUser, CreateUser, User, UserPage};
+use keyholt_api::secret::PresentedSecret;
+use keyholt_api::session;
+use serde_json::Value;
 
 use super::arguments::{
     CauseArgument, MetadataArgument, RevisionArgument, replace_or_empty, set_or_clear, some_if_any,
 };
 use super::list::{ListArguments, list};
 use super::records::{self, Act, Removal, USER};
+use crate::connection::request::Request;
 use crate::context::Context;
 use crate::exit::Exit;
+use crate::intake::SecretInput;
 use crate::trouble::Trouble;
 
 /// What can be done with users.
@@ -34,6 +39,12 @@ pub enum Users {
     /// Let a user's keys work again
     #[command(after_help = "Example:\n  keyholt users resume u_42")]
     Resume(Pause),
+    /// Give a user a password; the user's sessions end
+    #[command(
+        name = "set-password",
+        after_help = "Example:\n  keyholt users set-password u_42 --password password.txt"
+    )]
+    SetPassword(SetPassword),
     /// Remove a user and revoke the user's keys
     #[command(after_help = "Example:\n  keyholt users remove u_42 --cause \"left the company\"")]
     Remove(Remove),
@@ -110,6 +121,16 @@ pub struct Pause {
     revision: RevisionArgument,
 }
 
+/// A user to give a password.
+#[derive(Args)]
+pub struct SetPassword {
+    /// The user, by id or external id
+    user: String,
+    /// Where the password is: a file, or `-` for stdin [default: asks at a terminal, else stdin]
+    #[arg(long, value_name = "FILE")]
+    password: Option<SecretInput>,
+}
+
 /// A user to remove.
 #[derive(Args)]
 pub struct Remove {
@@ -131,6 +152,7 @@ impl Users {
             Self::Change(words) => change(context, words).await,
             Self::Suspend(words) => suspend(context, words).await,
             Self::Resume(words) => resume(context, words).await,
+            Self::SetPassword(words) => set_password(context, words).await,
             Self::Remove(words) => remove(context, words).await,
         }
     }
@@ -188,6 +210,19 @@ async fn resume(context: &mut Context, words: Pause) -> Result<Exit, Trouble> {
         revision: words.revision.if_revision,
     };
     records::act(context, act).await
+}
+
+async fn set_password(context: &mut Context, words: SetPassword) -> Result<Exit, Trouble> {
+    let user = &words.user;
+    let path = USER.at(context, user)?.then("password");
+    let password = context.read_new_password(words.password.as_ref())?;
+    let body = session::SetPassword {
+        password: PresentedSecret::new(password),
+    };
+    let request = Request::put(path, format!("give user `{user}` a password")).body(&body)?;
+    let answer = context.send_act::<Value>(&request).await?;
+    let says = format!("User `{user}` has the new password, and is logged out everywhere.");
+    records::done(context, answer.as_ref(), &says)
 }
 
 async fn remove(context: &mut Context, words: Remove) -> Result<Exit, Trouble> {

@@ -1,8 +1,8 @@
 //! The file of log-ins: which server, with which key, and where its secret lies. Only its owner may read it.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use keyholt_core::id::KeyId;
@@ -23,6 +23,13 @@ pub const FILE_MODE: u32 = 0o600;
 const FOLDER_MODE: u32 = 0o700;
 /// Permission bits of people other than the owner.
 const OTHERS: u32 = 0o077;
+
+/// The file that is locked while a log-in is renewed.
+const LOCK: &str = "logins.lock";
+
+/// Held by whoever renews a log-in; let go of when it is dropped.
+#[derive(Debug)]
+pub struct Lock(#[expect(dead_code, reason = "held, not read")] File);
 
 /// Who is logged in where.
 #[derive(Default, Serialize, Deserialize)]
@@ -178,6 +185,21 @@ impl LoginFile {
             .map_err(|error| cannot(&error))?;
         file.persist(&self.path).map_err(|error| cannot(&error.error))?;
         Ok(())
+    }
+
+    /// Waits until nobody else renews a log-in.
+    pub fn lock(&self) -> Result<Lock, Trouble> {
+        let path = self.path.with_file_name(LOCK);
+        let cannot = |error: io::Error| Trouble::new(format!("cannot lock `{}`", path.display())).because(&error);
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(FILE_MODE)
+            .open(&path)
+            .map_err(cannot)?;
+        file.lock().map_err(cannot)?;
+        Ok(Lock(file))
     }
 
     /// Its mode and its folder's, if they are there: others may read neither.

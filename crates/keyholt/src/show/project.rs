@@ -52,7 +52,10 @@ impl Shown for Project {
             .line("longest grace", policy.longest_grace.to_string())
             .line("keys for", owners.join(" "))
             .line("keys per owner", policy.keys_per_owner.to_string())
-            .line("default roles", words(&policy.default_roles));
+            .line("default roles", words(&policy.default_roles))
+            .line("session idle", policy.session_idle.to_string())
+            .line("session longest", policy.session_longest.to_string())
+            .line("password", format!("{} characters or more", policy.password_chars_min));
         match &policy.scopes {
             None => card = card.line("scopes", "any"),
             Some(scopes) if scopes.is_empty() => card = card.line("scopes", "none"),

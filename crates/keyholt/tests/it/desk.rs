@@ -23,6 +23,8 @@ pub const NOW_MS: i64 = 1_893_456_000_000;
 pub const CREDENTIAL: &str = "kh_4Jq9wNfXz0RtLc7sVb2mHyKd8PgTe5Ua3kQnXw";
 /// A secret that a server gives away.
 pub const REVEALED: &str = "acme_Zr8mK1vQx6YtBn3jWc9sLd4HfGp7Ue2TbRwVyS";
+/// The password of somebody who logs in.
+pub const PASSWORD: &str = "nine violet umbrellas under a bridge";
 /// A key's id.
 pub const KEY: &str = "0199a3c4-7b1e-7c00-8000-6f9d2f3f1a20";
 
@@ -343,6 +345,6 @@ fn register_secrets() {
             .append(true)
             .open(Path::new(&folder).join("secrets"))
             .unwrap();
-        writeln!(list, "{CREDENTIAL}\n{REVEALED}").unwrap();
+        writeln!(list, "{CREDENTIAL}\n{REVEALED}\n{PASSWORD}").unwrap();
     });
 }

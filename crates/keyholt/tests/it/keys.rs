@@ -101,7 +101,8 @@ fn a_client_made_secret_never_leaves_as_itself() {
         "id": "0199a3c4-0000-7c00-8000-000000000001", "slug": "acme", "name": "Acme",
         "policy": {
             "prefix": "acme", "default_lifetime": "unlimited", "longest_lifetime": "unlimited", "owners": ["user"],
-            "keys_per_owner": 10, "scopes": null, "default_grace": "1d", "longest_grace": "30d", "default_roles": []
+            "keys_per_owner": 10, "scopes": null, "default_grace": "1d", "longest_grace": "30d", "default_roles": [],
+            "session_idle": "7d", "session_longest": "30d", "password_chars_min": 15
         },
         "suspended_since": null, "created_at": "2030-01-01T00:00:00Z", "revision": 1,
     });

@@ -9,6 +9,7 @@ mod keys;
 mod login;
 mod output;
 mod records;
+mod sessions;
 mod stub;
 mod trouble;
 mod verify;

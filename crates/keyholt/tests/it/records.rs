@@ -168,7 +168,8 @@ fn a_policy_is_changed_member_by_member() {
         "policy": {
             "prefix": "acme", "default_lifetime": "90d", "longest_lifetime": "365d", "owners": ["user", "service"],
             "keys_per_owner": 10, "scopes": {"orders:read": "Read orders", "orders:write": ""}, "default_grace": "1d",
-            "longest_grace": "30d", "default_roles": ["member"]
+            "longest_grace": "30d", "default_roles": ["member"], "session_idle": "7d", "session_longest": "30d",
+            "password_chars_min": 15
         },
         "suspended_since": null, "created_at": "2030-01-01T00:00:00Z", "revision": 2,
     });
@@ -203,6 +204,9 @@ fn a_policy_is_changed_member_by_member() {
     keys for          user service
     keys per owner    10
     default roles     member
+    session idle      7d
+    session longest   30d
+    password          15 characters or more
     scope             orders:read  Read orders
     scope             orders:write
     created           2030-01-01T00:00:00Z

@@ -233,6 +233,7 @@ impl Restoring<'_> {
             .store
             .load(&mut |loaded| {
                 let whole = match loaded {
+                    Loaded::Ahead(_) => true,
                     Loaded::Record(stored) => {
                         records += 1;
                         stored.open(&self.proof.sealer).is_ok()

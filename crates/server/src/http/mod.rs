@@ -54,6 +54,7 @@ use keyholt_api::code::Code;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub use body::BODY_BYTES_MAX;
 pub(crate) use body::json;
 pub use client_address::client_address;
 pub use fail::Fail;
@@ -109,6 +110,11 @@ impl Settings {
                 .as_ref()
                 .and_then(|url| cookie::origin_of(url.as_str())),
         }
+    }
+
+    /// Whether that peer is believed about where requests come from.
+    pub(crate) fn trusts(&self, peer: IpAddr) -> bool {
+        self.trusted_proxies.iter().any(|network| network.contains(&peer))
     }
 
     /// Whether a request came over a connection that nobody encrypts, where encryption is promised.

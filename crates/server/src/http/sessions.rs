@@ -67,10 +67,7 @@ pub async fn refresh(
     }
     let secret = in_cookie.ok_or_else(|| Fail::new(Code::CredentialRequired))?;
     let session = door.keeper.prolong_session(&secret, source).await?;
-    let mut response = json(&LoggedIn {
-        session: shown(&door, &session),
-        refresh_token: None,
-    });
+    let mut response = json(&LoggedIn::bare(shown(&door, &session)));
     cookie::set(response.headers_mut(), &secret, session.expiry, door.keeper.now());
     Ok(response)
 }
@@ -203,14 +200,11 @@ fn started(door: &Door, session: &Key, secret: Secret) -> Response {
     let session_shown = shown(door, session);
     if in_tokens {
         return json(&LoggedIn {
-            session: session_shown,
             refresh_token: Some(revealed(secret)),
+            ..LoggedIn::bare(session_shown)
         });
     }
-    let mut response = json(&LoggedIn {
-        session: session_shown,
-        refresh_token: None,
-    });
+    let mut response = json(&LoggedIn::bare(session_shown));
     cookie::set(
         response.headers_mut(),
         revealed(secret).expose(),

@@ -9,6 +9,7 @@ use keyholt_core::time::Span;
 use keyholt_store::{FeedEntry, Limit, StoreError, Touched};
 use tokio::time::MissedTickBehavior;
 
+use super::usage::Pace;
 use super::{Keeper, elapsed_ms};
 use crate::keyring::ring::Integrity;
 use crate::keyring::table::Full;
@@ -24,7 +25,7 @@ pub(super) const REPLAYS_KEPT: Span = Span::hours(24);
 
 /// The keeper's background work, to be run beside the doors.
 pub struct Background {
-    /// How often usage is written.
+    /// How often usage is written, or less often where that takes a noticeable share of the machine.
     pub flush_every: Duration,
 }
 
@@ -76,7 +77,7 @@ async fn flush(keeper: &Keeper, every: Duration) {
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
-        if let Err(error) = keeper.usage.flush(&*keeper.store).await {
+        if let Err(error) = keeper.usage.flush(&*keeper.store, &keeper.keyring, Pace::Steady).await {
             tracing::debug!(%error, "usage is kept in memory until the store takes it");
         }
     }
@@ -178,7 +179,7 @@ impl Keeper {
 
     /// Writes down what is still in memory and closes the store.
     pub async fn rest(&self) {
-        if let Err(error) = self.usage.flush(&*self.store).await {
+        if let Err(error) = self.usage.flush(&*self.store, &self.keyring, Pace::AtOnce).await {
             tracing::warn!(%error, "usage of the last moments could not be written");
         }
         if self.usage.lost() > 0 {

@@ -222,7 +222,9 @@ impl Keeper {
     ) -> Result<Usage, Refusal> {
         let key = self.readable_key(actor, project, id).await?;
         // What was noted up to now is part of the answer.
-        self.usage.flush(&*self.store).await?;
+        if let Some(found) = self.keyring.find_key(key.id) {
+            self.usage.flush_key(&*self.store, &self.keyring, &found).await?;
+        }
         Ok(self
             .store
             .usage(project, key.id, from.hour(), to.plus(Span::hours(1)).hour())

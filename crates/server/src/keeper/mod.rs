@@ -63,7 +63,9 @@ pub use sessions::{Refreshed, SESSIONS_PER_USER_MAX, SessionView};
 pub use setup::{FirstStart, Operator};
 pub use signers::{Issuer, Issuers};
 pub use tokens::{AccessToken, Parent};
-pub use verify::{AboutShown, Answer, BATCH_MAX, Counting, Inadmissible, KeyShown, Question, Rules, Verifier, Wish};
+pub use verify::{
+    AboutShown, Admitted, Answer, BATCH_MAX, Counting, Inadmissible, KeyShown, Question, Rules, Verifier, Wish,
+};
 
 use crate::clock::Clock;
 use crate::keyring::directory::noun_of;
@@ -178,6 +180,7 @@ impl Keeper {
         let seen = self
             .store
             .load(&mut |loaded| match loaded {
+                Loaded::Ahead(keys) => self.keyring.make_room(keys),
                 Loaded::Record(stored) => match stored.open(&self.sealer) {
                     Ok(record) => full |= self.keyring.put(&record).is_err(),
                     Err(broken) => self.alarm(broken.0, &stored.id.to_string()),
@@ -351,7 +354,11 @@ impl Keeper {
             Verification::Denied(denial) => UseOutcome::of_denial(denial.code()),
         };
         if let Some(outcome) = outcome {
-            self.usage.note(found.key(), outcome, now, address);
+            if outcome == UseOutcome::Granted && address.is_none() {
+                self.usage.count(&self.keyring, found, now);
+            } else {
+                self.usage.note(found.key(), outcome, now, address);
+            }
         }
     }
 

@@ -17,7 +17,8 @@ use zeroize::Zeroizing;
 
 use super::{Keeper, Refusal, Unauthenticated};
 use crate::jose::{ACCESS_TOKEN, is_compact};
-use crate::keyring::ring::{Found, Presence};
+use crate::keyring::holders::Presence;
+use crate::keyring::ring::Found;
 
 /// What somebody showed, as far as something of ours answers to it; not judged yet.
 #[derive(Clone)]

@@ -1,15 +1,23 @@
-//! Usage: gathered in memory where keys are verified, written in batches by a task; verify never waits for it.
+//! Usage: counted in memory where keys are verified, written in batches by a task; verify never waits for it.
+//!
+//! An ordinary use, granted and without an address, is counted in a word beside the key's row. What has more to tell is
+//! noted in a list. The task goes through both in the order of the keys, in batches, and rests after each so that writing
+//! takes a small share of the machine however many keys are in use.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use keyholt_core::id::KeyId;
 use keyholt_core::time::Moment;
 use keyholt_store::{Store, StoreError, UsageDelta, UseOutcome};
+use tokio::time::Instant;
 
-/// Notes are gathered in this many places, so that threads rarely meet.
+use crate::keyring::ring::{Found, Keyring};
+use crate::keyring::tallies::{Counted, Tally};
+
+/// Uses are gathered in this many places, so that threads rarely meet.
 const SHARDS: usize = 16;
 /// Most notes in one place before they are gathered; beyond it, notes are counted as lost.
 const NOTES_MAX: usize = 1 << 20;
@@ -17,14 +25,35 @@ const NOTES_MAX: usize = 1 << 20;
 const SUMS_MAX: usize = 1 << 22;
 /// Most sums in one write.
 const BATCH: usize = 10_000;
+/// After a write the task rests so many times as long as the write took.
+const REST: u32 = 24;
 
-/// One use of a key.
+/// How usage is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Pace {
+    /// With rests, for as long as the server runs.
+    Steady,
+    /// At once, because somebody waits for it.
+    AtOnce,
+}
+
+/// Some uses of a key that are counted together.
 #[derive(Clone, Copy)]
 struct Note {
     key: KeyId,
     outcome: UseOutcome,
+    count: u64,
+    first_at: Moment,
     at: Moment,
     address: Option<IpAddr>,
+}
+
+/// What one thread or a few gather.
+#[derive(Default)]
+struct Shard {
+    notes: Vec<Note>,
+    /// Rows whose words were empty before, with the first use since.
+    rows: Vec<(u32, Moment)>,
 }
 
 /// What is counted together.
@@ -32,7 +61,9 @@ type Sum = (KeyId, i64, UseOutcome);
 
 /// Uses that are not written yet.
 pub struct UsageBook {
-    shards: [Mutex<Vec<Note>>; SHARDS],
+    shards: [Mutex<Shard>; SHARDS],
+    /// Rows whose words are to be written, the last of them first.
+    rows: Mutex<Vec<(u32, Moment)>>,
     sums: Mutex<HashMap<Sum, UsageDelta>>,
     lost: AtomicU64,
 }
@@ -47,26 +78,63 @@ impl UsageBook {
     /// No uses yet.
     pub fn new() -> Self {
         Self {
-            shards: [const { Mutex::new(Vec::new()) }; SHARDS],
+            shards: std::array::from_fn(|_| Mutex::default()),
+            rows: Mutex::default(),
             sums: Mutex::default(),
             lost: AtomicU64::new(0),
         }
     }
 
-    /// Notes one use. Takes a lock that nobody else holds but for the moment in which the notes are taken away.
-    pub fn note(&self, key: KeyId, outcome: UseOutcome, at: Moment, address: Option<IpAddr>) {
-        let shard = SHARD.with(|shard| self.shards.get(*shard));
-        let Some(shard) = shard else { return };
-        let mut notes = shard.lock().unwrap_or_else(PoisonError::into_inner);
-        if notes.len() < NOTES_MAX {
-            notes.push(Note {
+    /// Counts an ordinary use, granted and without an address, beside the key's row.
+    pub fn count(&self, keyring: &Keyring, found: &Found, at: Moment) {
+        let key = found.key();
+        match keyring.tallies().count(found.number(), key, at) {
+            Counted::More => {}
+            Counted::First => self.shard(|shard| shard.rows.push((found.number(), at))),
+            Counted::Instead(Tally { count, at }) => self.write_down(Note {
                 key,
-                outcome,
+                outcome: UseOutcome::Granted,
+                count,
+                first_at: at,
                 at,
-                address,
-            });
-        } else {
-            self.lost.fetch_add(1, Ordering::Relaxed);
+                address: None,
+            }),
+        }
+    }
+
+    /// Notes one use. Takes a lock that nobody else holds but for the moment in which notes are taken away.
+    pub fn note(&self, key: KeyId, outcome: UseOutcome, at: Moment, address: Option<IpAddr>) {
+        self.write_down(Note {
+            key,
+            outcome,
+            count: 1,
+            first_at: at,
+            at,
+            address,
+        });
+    }
+
+    fn write_down(&self, note: Note) {
+        self.shard(|shard| {
+            // A gateway's own key is used again and again.
+            if let Some(last) = shard.notes.last_mut()
+                && (last.key, last.outcome, last.address) == (note.key, note.outcome, note.address)
+                && last.at.hour() == note.at.hour()
+            {
+                last.count += note.count;
+                last.first_at = last.first_at.min(note.first_at);
+                last.at = last.at.max(note.at);
+            } else if shard.notes.len() < NOTES_MAX {
+                shard.notes.push(note);
+            } else {
+                self.lost.fetch_add(note.count, Ordering::Relaxed);
+            }
+        });
+    }
+
+    fn shard(&self, with: impl FnOnce(&mut Shard)) {
+        if let Some(shard) = SHARD.with(|shard| self.shards.get(*shard)) {
+            with(&mut lock(shard));
         }
     }
 
@@ -77,13 +145,13 @@ impl UsageBook {
 
     /// Adds the notes up. Cheap, and called often, so that notes take little memory whatever the store does.
     pub fn gather(&self) {
-        let mut sums = self.sums.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sums = lock(&self.sums);
         for shard in &self.shards {
-            let notes = std::mem::take(&mut *shard.lock().unwrap_or_else(PoisonError::into_inner));
+            let notes = std::mem::take(&mut lock(shard).notes);
             for note in notes {
                 let place = (note.key, note.at.hour(), note.outcome);
                 if sums.len() >= SUMS_MAX && !sums.contains_key(&place) {
-                    self.lost.fetch_add(1, Ordering::Relaxed);
+                    self.lost.fetch_add(note.count, Ordering::Relaxed);
                     continue;
                 }
                 let sum = sums.entry(place).or_insert(UsageDelta {
@@ -91,12 +159,12 @@ impl UsageBook {
                     hour: note.at.hour(),
                     outcome: note.outcome,
                     count: 0,
-                    first_at: note.at,
+                    first_at: note.first_at,
                     at: note.at,
                     address: note.address,
                 });
-                sum.count += 1;
-                sum.first_at = sum.first_at.min(note.at);
+                sum.count += note.count;
+                sum.first_at = sum.first_at.min(note.first_at);
                 if note.at >= sum.at {
                     (sum.at, sum.address) = (note.at, note.address);
                 }
@@ -105,27 +173,97 @@ impl UsageBook {
     }
 
     /// Writes what was gathered. What the store does not take is kept for the next time.
-    pub async fn flush(&self, store: &dyn Store) -> Result<(), StoreError> {
+    pub async fn flush(&self, store: &dyn Store, keyring: &Keyring, pace: Pace) -> Result<(), StoreError> {
         self.gather();
+        self.line_up();
         loop {
-            let mut batch: Vec<UsageDelta> = {
-                let mut sums = self.sums.lock().unwrap_or_else(PoisonError::into_inner);
-                let places: Vec<Sum> = sums.keys().take(BATCH).copied().collect();
-                places.iter().filter_map(|place| sums.remove(place)).collect()
-            };
+            let mut batch = self.counted(keyring);
+            if batch.is_empty() {
+                batch = self.summed();
+            }
             if batch.is_empty() {
                 return Ok(());
             }
-            batch.sort_unstable_by_key(|sum| (sum.key, sum.hour, sum.outcome));
+            in_order(&mut batch);
+            let began = Instant::now();
             if let Err(error) = store.note_usage(&batch).await {
                 self.put_back(batch);
                 return Err(error);
             }
+            if pace == Pace::Steady {
+                tokio::time::sleep(began.elapsed() * REST).await;
+            }
         }
     }
 
+    /// Writes what was gathered of one key, for somebody who wants to read it.
+    pub async fn flush_key(&self, store: &dyn Store, keyring: &Keyring, found: &Found) -> Result<(), StoreError> {
+        self.gather();
+        self.line_up();
+        let (key, number) = (found.key(), found.number());
+        let of_key = lock(&self.sums)
+            .extract_if(|sum, _| sum.0 == key)
+            .map(|(_, delta)| delta)
+            .collect();
+        let mut batch: Vec<UsageDelta> = of_key;
+        if let Some(tally) = keyring.tallies().take(number, key) {
+            let first = lock(&self.rows)
+                .iter()
+                .filter(|row| row.0 == number)
+                .map(|row| row.1)
+                .min();
+            batch.push(granted(key, first.unwrap_or(tally.at), tally));
+        }
+        if batch.is_empty() {
+            return Ok(());
+        }
+        in_order(&mut batch);
+        if let Err(error) = store.note_usage(&batch).await {
+            self.put_back(batch);
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    /// Puts the rows whose words are not empty in a line, so that neighbours in the store are written together.
+    fn line_up(&self) {
+        let mut rows = lock(&self.rows);
+        for shard in &self.shards {
+            rows.append(&mut lock(shard).rows);
+        }
+        rows.sort_unstable_by(|a, b| b.cmp(a));
+    }
+
+    /// The next words beside the rows.
+    fn counted(&self, keyring: &Keyring) -> Vec<UsageDelta> {
+        let mut rows = lock(&self.rows);
+        let mut deltas = Vec::new();
+        while deltas.len() < BATCH
+            && let Some((number, first_at)) = rows.pop()
+        {
+            let Some(key) = keyring.key_in(number) else {
+                keyring.tallies().clear(number);
+                continue;
+            };
+            deltas.extend(
+                keyring
+                    .tallies()
+                    .take(number, key)
+                    .map(|tally| granted(key, first_at, tally)),
+            );
+        }
+        deltas
+    }
+
+    /// The next sums of notes.
+    fn summed(&self) -> Vec<UsageDelta> {
+        let mut sums = lock(&self.sums);
+        let places: Vec<Sum> = sums.keys().take(BATCH).copied().collect();
+        places.iter().filter_map(|place| sums.remove(place)).collect()
+    }
+
     fn put_back(&self, batch: Vec<UsageDelta>) {
-        let mut sums = self.sums.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sums = lock(&self.sums);
         for delta in batch {
             sums.entry((delta.key, delta.hour, delta.outcome))
                 .and_modify(|sum| {
@@ -140,6 +278,27 @@ impl UsageBook {
     }
 }
 
+/// Neighbours in the store together; of two uses at one instant, always the same one counts as the last.
+fn in_order(batch: &mut [UsageDelta]) {
+    batch.sort_unstable_by_key(|sum| (sum.key, sum.hour, sum.outcome));
+}
+
+fn granted(key: KeyId, first_at: Moment, Tally { count, at }: Tally) -> UsageDelta {
+    UsageDelta {
+        key,
+        hour: at.hour(),
+        outcome: UseOutcome::Granted,
+        count,
+        first_at: first_at.min(at),
+        at,
+        address: None,
+    }
+}
+
+fn lock<T>(place: &Mutex<T>) -> MutexGuard<'_, T> {
+    place.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 #[cfg(test)]
 mod tests {
     use keyholt_core::time::Span;
@@ -151,6 +310,11 @@ mod tests {
 
     fn key(n: u128) -> KeyId {
         KeyId::from_uuid(uuid::Uuid::from_u128(n))
+    }
+
+    /// A keyring for a book in which nothing is counted beside rows.
+    fn nobody() -> Keyring {
+        Keyring::with_capacity(8, [1, 2])
     }
 
     fn address(text: &str) -> Option<IpAddr> {
@@ -227,7 +391,7 @@ mod tests {
         for n in 0..3 {
             let at = NOON.plus(Span::secs(n));
             book.note(key(1), UseOutcome::Granted, at, address("192.0.2.1"));
-            assert!(book.flush(&store).await.is_err());
+            assert!(book.flush(&store, &nobody(), Pace::AtOnce).await.is_err());
         }
         // Older than what was put back: it counts, but it is not the last.
         book.note(key(1), UseOutcome::Granted, NOON, address("192.0.2.9"));
@@ -237,10 +401,10 @@ mod tests {
         assert_eq!((sums[0].at, sums[0].address), (last, address("192.0.2.1")));
 
         store.fail(Fault::None);
-        book.flush(&store).await.unwrap();
+        book.flush(&store, &nobody(), Pace::AtOnce).await.unwrap();
         assert!(kept(&book).is_empty());
         let before = store.calls();
-        book.flush(&store).await.unwrap();
+        book.flush(&store, &nobody(), Pace::AtOnce).await.unwrap();
         assert_eq!(store.calls(), before, "what was written is not written again");
     }
 
@@ -275,7 +439,7 @@ mod tests {
         for n in 0..=2 * BATCH as u128 {
             book.note(key(n), UseOutcome::Granted, NOON, None);
         }
-        book.flush(&store).await.unwrap();
+        book.flush(&store, &nobody(), Pace::AtOnce).await.unwrap();
         assert_eq!(store.calls_of("note_usage"), 3);
         assert!(kept(&book).is_empty());
     }

@@ -10,10 +10,11 @@ use keyholt_core::id::{KeyId, ProjectId};
 use keyholt_core::key::{About, Kind};
 use keyholt_core::owner::Owner;
 use keyholt_core::scope::{ScopeSet, Wanted};
-use keyholt_core::secret::Presented;
-use keyholt_core::time::{Expiry, Moment};
+use keyholt_core::secret::{Digest, Malformed, Presented};
+use keyholt_core::time::{Expiry, Moment, Rendered};
 use keyholt_core::verify::{Ask, Dossier, Needed, Verification, Warning, explain, judge};
 
+use super::tokens::Credential;
 use super::{Keeper, Refusal, Unauthenticated};
 use crate::jose::is_compact;
 use crate::keyring::ring::Found;
@@ -50,6 +51,13 @@ pub struct Verifier {
     source: Option<std::net::IpAddr>,
 }
 
+/// A verifier that was let in, for one request: all of it is judged as of one instant.
+#[derive(Clone, Copy, Debug)]
+pub struct Admitted {
+    project: ProjectId,
+    now: Moment,
+}
+
 /// The answer, borrowing from the keyring.
 #[derive(Debug)]
 pub struct Answer<'a> {
@@ -82,6 +90,8 @@ pub struct KeyShown<'a> {
 pub type Rules = Vec<(&'static str, Option<Denial>)>;
 
 const VERIFY: &str = "keyholt:verify";
+/// Questions of a batch whose look-ups wait for memory together.
+const TOGETHER: usize = 16;
 
 impl Keeper {
     /// Recognises a caller that wants to verify keys.
@@ -101,13 +111,12 @@ impl Keeper {
     }
 
     /// Whether the caller may still verify. Asked for every request: standing is never remembered.
-    pub fn admit(&self, verifier: &Verifier) -> Result<ProjectId, Inadmissible> {
+    pub fn admit(&self, verifier: &Verifier) -> Result<Admitted, Inadmissible> {
         if !self.is_fresh() {
             return Err(Inadmissible::CannotKnow);
         }
         let found = self.keyring.again(&verifier.found).ok_or(Inadmissible::Gone)?;
         let now = self.now();
-        let wanted = Wanted::parse(VERIFY).map_err(|_| Inadmissible::Gone)?;
         let verification = self.keyring.dossier(&found, |dossier, _| {
             let environment = dossier
                 .bounds
@@ -115,7 +124,7 @@ impl Keeper {
                 .as_ref()
                 .map(|environment| environment.as_str());
             let ask = Ask {
-                scopes: Needed::One(wanted),
+                scopes: Needed::One(Wanted::action(VERIFY)),
                 address: verifier.source,
                 environment,
                 ..Ask::default()
@@ -125,7 +134,10 @@ impl Keeper {
         let verification = verification.ok_or(Inadmissible::Gone)?;
         self.note(&found, &verification, now, verifier.source);
         match verification {
-            Verification::Granted(_) => Ok(verifier.project),
+            Verification::Granted(_) => Ok(Admitted {
+                project: verifier.project,
+                now,
+            }),
             Verification::Denied(Denial::InsufficientScope { .. }) => Err(Inadmissible::Lacks { scope: VERIFY }),
             Verification::Denied(Denial::AddressNotAllowed) => Err(Inadmissible::AddressNotAllowed),
             Verification::Denied(_) => Err(Inadmissible::Gone),
@@ -158,41 +170,117 @@ impl Keeper {
         if !self.is_fresh() {
             return Err(Refusal::CannotKnow);
         }
-        let now = self.now();
+        let admitted = Admitted {
+            project,
+            now: self.now(),
+        };
+        Ok(self.judge_for(&admitted, question, with))
+    }
+
+    /// Judges a presented credential for a verifier that was let in.
+    pub fn judge_for<R>(&self, admitted: &Admitted, question: &Question<'_>, with: impl FnOnce(&Answer<'_>) -> R) -> R {
+        self.judge_digest(admitted, question, self.digest(question), with)
+    }
+
+    /// Judges many, in their order.
+    pub fn judge_all_for(
+        &self,
+        admitted: &Admitted,
+        questions: &[Question<'_>],
+        mut with: impl FnMut(usize, &Answer<'_>),
+    ) {
+        for (first, together) in questions.chunks(TOGETHER).enumerate() {
+            let mut digests = [const { Err(Malformed) }; TOGETHER];
+            for (digest, question) in digests.iter_mut().zip(together) {
+                *digest = self.digest(question);
+            }
+            self.keyring.touch(digests.iter().flatten());
+            for (place, (question, digest)) in together.iter().zip(digests).enumerate() {
+                self.judge_digest(admitted, question, digest, |answer| {
+                    with(first * TOGETHER + place, answer)
+                });
+            }
+        }
+    }
+
+    fn digest(&self, question: &Question<'_>) -> Result<Digest, Malformed> {
+        Presented::parse(question.credential).map(|presented| self.pepper.digest(presented.fingerprint()))
+    }
+
+    fn judge_digest<R>(
+        &self,
+        admitted: &Admitted,
+        question: &Question<'_>,
+        digest: Result<Digest, Malformed>,
+        with: impl FnOnce(&Answer<'_>) -> R,
+    ) -> R {
+        let Admitted { project, now } = *admitted;
         let denied = |denial| Answer {
             verification: Verification::Denied(denial),
             key: None,
             as_of: now,
         };
-        let Some(credential) = self.present(question.credential) else {
-            let shaped = is_compact(question.credential) || Presented::parse(question.credential).is_ok();
-            let denial = if shaped { Denial::Unknown } else { Denial::Malformed };
-            return Ok(with(&denied(denial)));
+        let text = question.credential;
+        // A key that was imported may look like a token; it is one when no signing key of ours knows it.
+        let token = is_compact(text).then(|| self.present(text)).flatten();
+        if let Some(token) = token.filter(|credential| credential.token.is_some()) {
+            return self.judge_token(admitted, question, &token, with);
+        }
+        let Ok(digest) = digest else {
+            let denial = if is_compact(text) {
+                Denial::Unknown
+            } else {
+                Denial::Malformed
+            };
+            return with(&denied(denial));
         };
-        let usual = self.usual_audience(&credential, project);
-        let for_token;
+        let found = self.keyring.find(&digest);
+        let owner = found.as_ref().and_then(|found| self.keyring.owner(found));
+        let (Some(found), Some(owner)) = (found, owner) else {
+            return with(&denied(Denial::Unknown));
+        };
+        let Some(dossier) = self.keyring.dossier_on(&found, &owner) else {
+            return with(&denied(Denial::Unknown));
+        };
+        let verification = judge(Some(&dossier), project, &question.ask, now);
+        if question.counting == Counting::Counted {
+            self.note(&found, &verification, now, question.ask.address);
+        }
+        with(&answer(&dossier, &owner.handle, verification, now))
+    }
+
+    /// Judges an access token; it is judged by its key.
+    fn judge_token<R>(
+        &self,
+        admitted: &Admitted,
+        question: &Question<'_>,
+        token: &Credential,
+        with: impl FnOnce(&Answer<'_>) -> R,
+    ) -> R {
+        let Admitted { project, now } = *admitted;
+        let usual = self.usual_audience(token, project);
         let ask = match &usual {
-            // A key's question is taken as it is: a copy of it costs more than the look-up.
-            None => &question.ask,
-            Some(usual) => {
-                for_token = naming(&question.ask, usual);
-                &for_token
-            }
+            None => question.ask.clone(),
+            Some(usual) => naming(&question.ask, usual),
         };
         let mut with = Some(with);
-        let answered = self.dossier(&credential, |dossier, owner_handle| {
-            let verification = judge(Some(dossier), project, ask, now);
+        let answered = self.dossier(token, |dossier, owner_handle| {
+            let verification = judge(Some(dossier), project, &ask, now);
             if question.counting == Counting::Counted {
-                self.note(&credential.found, &verification, now, ask.address);
+                self.note(&token.found, &verification, now, ask.address);
             }
             let answer = answer(dossier, owner_handle, verification, now);
             with.take().map(|with| with(&answer))
         });
-        match (answered.flatten(), with) {
-            (Some(answered), _) => Ok(answered),
-            (None, Some(with)) => Ok(with(&denied(Denial::Unknown))),
-            (None, None) => Err(Refusal::CannotKnow),
-        }
+        let unknown = Answer {
+            verification: Verification::Denied(Denial::Unknown),
+            key: None,
+            as_of: now,
+        };
+        answered
+            .flatten()
+            .or_else(|| with.take().map(|with| with(&unknown)))
+            .expect("whoever asks is answered once")
     }
 
     /// Judges as [`Keeper::verify`] does, counts nothing, and tells what each rule says.
@@ -405,5 +493,12 @@ fn write_text(text: &str, out: &mut Vec<u8>) {
 }
 
 fn write_moment(at: Moment, out: &mut Vec<u8>) {
-    let _ = write!(out, "\"{at}\"");
+    match Rendered::of(at) {
+        Some(rendered) => {
+            out.push(b'"');
+            out.extend_from_slice(rendered.as_bytes());
+            out.push(b'"');
+        }
+        None => drop(write!(out, "\"{at}\"")),
+    }
 }

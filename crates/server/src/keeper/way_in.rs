@@ -10,7 +10,7 @@ use keyholt_core::verify::standing;
 use tokio::sync::MutexGuard;
 
 use super::{Keeper, Refusal};
-use crate::keyring::ring::standing_of;
+use crate::keyring::holders::standing_of;
 
 /// What an operator may do who can put everything right: whatever can be done to Keyholt itself.
 const EVERYTHING: &str = "keyholt:*";

@@ -72,6 +72,17 @@ impl Lines {
         }
     }
 
+    /// Makes an empty index so large that it holds `entries` before it has to grow. One with entries stays as it is.
+    pub fn make_room(&self, entries: usize) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.current.entries == 0 {
+            let array = Arc::new(Array::empty(lines_for(entries, LOADED_PERCENT)));
+            self.published.store(Arc::clone(&array));
+            state.current = Counted::new(array);
+            state.growth = Growth::Resting;
+        }
+    }
+
     /// The index as it is now. Entries added later may be missing from it, so use it for one
     /// request (a batch takes it once) and drop it.
     #[must_use]

@@ -4,6 +4,7 @@
 
 mod writer;
 
+use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
@@ -14,7 +15,7 @@ use keyholt_core::id::{KeyId, ProjectId, TokenId};
 use keyholt_core::key::{Bounds, Kind};
 use keyholt_core::owner::{Owner, Standing};
 use keyholt_core::project::Project;
-use keyholt_core::scope::{Access, ScopeSet};
+use keyholt_core::scope::Access;
 use keyholt_core::secret::Digest;
 use keyholt_core::time::{Expiry, Moment};
 use keyholt_core::token::{Generation, Recall};
@@ -22,15 +23,18 @@ use keyholt_core::verify::{Dossier, Form, Shown, Stopped};
 use uuid::Uuid;
 
 use super::directory::Directory;
+use super::holders::{OwnerEntry, Presence};
 use super::intern::Interned;
 use super::lines::{KeyHash, Lines};
 use super::rows::{Row, Rows};
 use super::table::Table;
+use super::tallies::Tallies;
 use writer::WriterState;
 
 /// All live keys, and what they hang on.
 pub struct Keyring {
     rows: Rows,
+    tallies: Tallies,
     by_digest: Lines,
     by_key: Lines,
     key_hash: KeyHash,
@@ -46,44 +50,6 @@ pub struct Keyring {
     owner_numbers: papaya::HashMap<Owner, u32>,
     /// Odd while a change is being applied; a reader that found nothing meanwhile looks again.
     changes: AtomicU64,
-}
-
-/// What judging needs to know of an owner.
-pub struct OwnerEntry {
-    /// Who.
-    pub owner: Owner,
-    /// How people name the owner.
-    pub handle: Box<str>,
-    /// What the owner may do now.
-    pub permissions: Arc<ScopeSet>,
-    /// Whether the owner's keys work.
-    pub standing: Standing,
-    /// Whether the owner's record was found and is as Keyholt wrote it.
-    pub presence: Presence,
-    project: Arc<ArcSwap<ProjectEntry>>,
-}
-
-impl OwnerEntry {
-    /// The owner's project.
-    pub fn project(&self) -> ProjectId {
-        self.project.load().id
-    }
-}
-
-/// What judging needs to know of a project.
-pub struct ProjectEntry {
-    id: ProjectId,
-    standing: Standing,
-    presence: Presence,
-}
-
-/// Whether a record was found and is as Keyholt wrote it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Presence {
-    /// It is there.
-    Here,
-    /// It is missing or its seal is broken: what hangs on it is not accepted.
-    Missing,
 }
 
 /// A key that answers to a presented digest or an id.
@@ -105,6 +71,11 @@ impl Found {
     /// Which of the key's secrets was shown, in short; retiring secrets have a row of their own.
     pub fn generation(&self) -> Generation {
         self.generation
+    }
+
+    /// The number of its row.
+    pub fn number(&self) -> u32 {
+        self.number
     }
 
     /// Its expiry.
@@ -166,6 +137,7 @@ impl Keyring {
     pub fn with_capacity(keys: usize, random: [u64; 2]) -> Self {
         Self {
             rows: Rows::new(),
+            tallies: Tallies::default(),
             by_digest: Lines::with_capacity(keys),
             by_key: Lines::with_capacity(keys),
             key_hash: KeyHash::new(random),
@@ -179,6 +151,12 @@ impl Keyring {
             owner_numbers: papaya::HashMap::new(),
             changes: AtomicU64::new(0),
         }
+    }
+
+    /// Makes room for so many keys, as long as there are none.
+    pub fn make_room(&self, keys: usize) {
+        self.by_digest.make_room(keys);
+        self.by_key.make_room(keys);
     }
 
     /// The live key that answers to a digest.
@@ -201,6 +179,8 @@ impl Keyring {
     fn look_for(&self, hash: u64, is_it: impl Fn(&Row) -> bool) -> Option<Found> {
         let mut tampered = None;
         let found = self.by_digest.now().lookup(hash, |number| {
+            // Who looks for a key by its secret is about to count a use; memory answers two questions in the time of one.
+            self.tallies.touch(number);
             let row = self.rows.read(number).filter(&is_it)?;
             let found = if row.flags & BESIDE == 0 {
                 Found {
@@ -254,6 +234,23 @@ impl Keyring {
         })
     }
 
+    /// The key that is in a row now.
+    pub fn key_in(&self, number: u32) -> Option<KeyId> {
+        let row = self.rows.read(number).filter(|row| row.flags & BESIDE == 0)?;
+        Some(KeyId::from_uuid(Uuid::from_u128(row.key)))
+    }
+
+    /// The uses that are counted beside the rows.
+    pub fn tallies(&self) -> &Tallies {
+        &self.tallies
+    }
+
+    /// Asks for the memory in which these digests are looked up, without waiting for it.
+    pub fn touch<'a>(&self, digests: impl Iterator<Item = &'a Digest>) {
+        let lines = self.by_digest.now();
+        digests.for_each(|digest| lines.touch(hash_of(halves(digest))));
+    }
+
     /// The same key as it is now, found by its row alone; `None` if it is gone or has another secret by now.
     pub fn again(&self, found: &Found) -> Option<Found> {
         let row = self.rows.read(found.number)?;
@@ -275,9 +272,19 @@ impl Keyring {
 
     /// All that is known about a found key, for the judge.
     pub fn dossier<R>(&self, found: &Found, with: impl FnOnce(&Dossier<'_>, &OwnerEntry) -> R) -> Option<R> {
-        let owner = self.owners.get(found.row.owner)?.load();
-        let project = owner.project.load();
-        let here = owner.presence == Presence::Here && project.presence == Presence::Here;
+        let owner = self.owner(found)?;
+        Some(with(&self.dossier_on(found, &owner)?, &owner))
+    }
+
+    /// The owner of a found key, as it is now.
+    pub fn owner(&self, found: &Found) -> Option<impl Deref<Target = Arc<OwnerEntry>> + use<>> {
+        Some(self.owners.get(found.row.owner)?.load())
+    }
+
+    /// All that is known about a found key of that owner.
+    pub fn dossier_on<'a>(&'a self, found: &Found, owner: &'a OwnerEntry) -> Option<Dossier<'a>> {
+        let project = owner.project.standing();
+        let here = owner.presence == Presence::Here && project.is_some();
         let flags = found.row.flags;
         let stopped = if flags & TAMPERED != 0 {
             Stopped::Tampered
@@ -291,9 +298,9 @@ impl Keyring {
         } else {
             Stopped::No
         };
-        let dossier = Dossier {
+        Some(Dossier {
             key: found.key(),
-            project: project.id,
+            project: owner.project.id,
             owner: owner.owner,
             kind: found.kind(),
             access: self.accesses.value(found.row.access)?,
@@ -303,10 +310,9 @@ impl Keyring {
             shown: found.shown,
             permissions: &owner.permissions,
             owner_standing: owner.standing,
-            project_standing: project.standing,
+            project_standing: project.unwrap_or(Standing::Good),
             form: Form::Secret,
-        };
-        Some(with(&dossier, &owner))
+        })
     }
 
     /// The key with this id, as if the secret of this generation had been shown; `None` when that secret is gone.
@@ -383,20 +389,4 @@ pub enum Integrity {
     Sealed,
     /// It does not: the key is refused.
     Broken,
-}
-
-/// Whether what hangs on a record works, as far as the record says.
-pub fn standing_of(record: &Record) -> Standing {
-    match record {
-        Record::User(user) => user.standing,
-        Record::Team(team) => team.standing,
-        Record::Service(service) => service.standing,
-        Record::Project(project) => project.standing,
-        Record::Setup(_)
-        | Record::Role(_)
-        | Record::Password(_)
-        | Record::SigningKey(_)
-        | Record::Token(_)
-        | Record::Key(_) => Standing::Good,
-    }
 }

@@ -22,6 +22,8 @@ const FIRST_CHUNK: u32 = 1 << 10;
 const CHUNK: u32 = 1 << 16;
 /// Chunks smaller than `CHUNK`: the first one, and then doublings up to `CHUNK` rows in all.
 const SMALL_CHUNKS: u32 = CHUNK.ilog2() - FIRST_CHUNK.ilog2() + 1;
+/// All chunks, small and grown.
+pub(super) const CHUNKS: u32 = SMALL_CHUNKS + Rows::LIMIT / CHUNK - 1;
 /// Looks at a row under write before the reader gives its time slice to the writer.
 const SPINS: u32 = 128;
 
@@ -100,9 +102,8 @@ impl Rows {
     /// No rows yet; memory is taken as they are allocated.
     #[must_use]
     pub fn new() -> Self {
-        let chunks = SMALL_CHUNKS + Self::LIMIT / CHUNK - 1;
         Self {
-            chunks: (0..chunks).map(|_| OnceLock::new()).collect(),
+            chunks: (0..CHUNKS).map(|_| OnceLock::new()).collect(),
             ledger: Mutex::default(),
         }
     }
@@ -252,7 +253,7 @@ fn bit(number: u32) -> (usize, u64) {
 
 /// Chunk and offset of a row.
 #[inline]
-fn place(number: u32) -> (usize, usize) {
+pub(super) fn place(number: u32) -> (usize, usize) {
     if number >= CHUNK {
         let chunk = SMALL_CHUNKS - 1 + number / CHUNK;
         return (chunk as usize, (number % CHUNK) as usize);
@@ -263,7 +264,8 @@ fn place(number: u32) -> (usize, usize) {
     }
 }
 
-fn chunk_length(chunk: usize) -> u32 {
+/// Rows of a chunk.
+pub(super) fn chunk_length(chunk: usize) -> u32 {
     match chunk {
         0 => FIRST_CHUNK,
         small if small < SMALL_CHUNKS as usize => FIRST_CHUNK << (small - 1),

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,11 +15,13 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep};
 use tokio_rustls::TlsAcceptor;
 
 use super::exchange::Conversation;
 use super::pulse::{Lane, Overdue, Pulse};
+use super::short;
+use super::watchdog::Watchdog;
 use super::wire::{Stream, Wire};
 use super::{Connection, Encryption, Limits, Service};
 
@@ -82,10 +84,9 @@ pub(super) async fn serve<C, S>(
             return;
         };
         let conversation = converse(connection, Rc::clone(&pulse));
-        let wire = Wire::new(stream, early, pulse);
         return match protocol {
-            Protocol::Http1 => serve_http1(wire, conversation).await,
-            Protocol::Http2 => serve_http2(wire, conversation).await,
+            Protocol::Http1 => serve_http1(stream, early, conversation).await,
+            Protocol::Http2 => serve_http2(Wire::new(stream, early, pulse), conversation).await,
         };
     };
     let shaking = handshake(stream, &tls);
@@ -95,11 +96,10 @@ pub(super) async fn serve<C, S>(
     connection.encryption = Encryption::Tls;
     let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     let conversation = converse(connection, Rc::clone(&pulse));
-    let wire = Wire::new(stream, Bytes::new(), pulse);
     if is_http2 {
-        serve_http2(wire, conversation).await;
+        serve_http2(Wire::new(stream, Bytes::new(), pulse), conversation).await;
     } else {
-        serve_http1(wire, conversation).await;
+        serve_http1(stream, Bytes::new(), conversation).await;
     }
 }
 
@@ -168,8 +168,14 @@ async fn handshake(mut stream: TcpStream, tls: &TlsAcceptor) -> Option<tokio_rus
     }
 }
 
-async fn serve_http1<W: Stream, S: Service>(wire: Wire<W>, conversation: Rc<Conversation<S>>) {
+/// The short way as far as it leads, then hyper.
+async fn serve_http1<W: Stream, S: Service>(mut stream: W, early: Bytes, conversation: Rc<Conversation<S>>) {
     let pulse = Rc::clone(&conversation.pulse);
+    let mut watchdog = Watchdog::new(&pulse);
+    let Some(early) = short::walk(&mut stream, early, &conversation, &mut watchdog).await else {
+        return;
+    };
+    let wire = Wire::new(stream, early, Rc::clone(&pulse));
     let header_bytes = conversation.limits.header_bytes;
     let service = service_fn(move |request: Request<Incoming>| {
         let conversation = Rc::clone(&conversation);
@@ -184,7 +190,13 @@ async fn serve_http1<W: Stream, S: Service>(wire: Wire<W>, conversation: Rc<Conv
         .max_header_size(header_bytes)
         .max_buf_size(header_bytes)
         .serve_connection(TokioIo::new(wire), service);
-    drive(connection, |connection| connection.graceful_shutdown(), &pulse).await;
+    drive(
+        connection,
+        |connection| connection.graceful_shutdown(),
+        &pulse,
+        &mut watchdog,
+    )
+    .await;
 }
 
 async fn serve_http2<W: Stream, S: Service>(wire: Wire<W>, conversation: Rc<Conversation<S>>) {
@@ -206,7 +218,8 @@ async fn serve_http2<W: Stream, S: Service>(wire: Wire<W>, conversation: Rc<Conv
         .keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_EVERY)
         .serve_connection(TokioIo::new(wire), service);
-    drive(connection, |connection| connection.graceful_shutdown(), &pulse).await;
+    let finish = |connection: Pin<&mut http2::Connection<_, _, _>>| connection.graceful_shutdown();
+    drive(connection, finish, &pulse, &mut Watchdog::new(&pulse)).await;
 }
 
 /// Runs the tasks of an HTTP/2 connection on the thread of the connection.
@@ -224,24 +237,16 @@ where
 }
 
 /// Polls a connection to its end, and acts when something on it is overdue.
-async fn drive<C>(connection: C, finish: impl Fn(Pin<&mut C>), pulse: &Pulse)
+async fn drive<C>(connection: C, finish: impl Fn(Pin<&mut C>), pulse: &Pulse, watchdog: &mut Watchdog<'_>)
 where
     C: Future<Output = hyper::Result<()>>,
 {
     let mut connection = pin!(connection);
-    let mut timer = pin!(sleep_until(pulse.due().0));
-    let mut bell = pin!(pulse.lane.bell.notified());
-    // Both wake this task, and are polled only to be told of it: that takes a lock, and a task's waker stays the same.
-    let mut listens = false;
     // An HTTP/1 connection is told to finish only once it is idle. Until then `Connection: close` on its next answer
     // ends it, which loses nothing: told earlier, hyper would close without having said so in the answer under way.
     let mut told_to_finish = false;
     let ended = std::future::poll_fn(|cx| {
-        if !listens {
-            listens = true;
-            let _ = bell.as_mut().poll(cx);
-            let _ = timer.as_mut().poll(cx);
-        }
+        watchdog.listen(cx);
         loop {
             if pulse.wants_goaway() && !told_to_finish {
                 told_to_finish = true;
@@ -250,15 +255,7 @@ where
             if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
                 return Poll::Ready(ended);
             }
-            let (due, overdue) = pulse.due();
-            if due >= timer.deadline() && !timer.is_elapsed() {
-                return Poll::Pending;
-            }
-            timer.as_mut().reset(due);
-            if timer.as_mut().poll(cx).is_pending() {
-                return Poll::Pending;
-            }
-            match overdue {
+            match ready!(watchdog.poll(cx)) {
                 Overdue::Body => pulse.body_is_overdue(),
                 Overdue::Idle if !told_to_finish => {
                     told_to_finish = true;

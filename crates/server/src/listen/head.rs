@@ -89,7 +89,7 @@ pub(super) fn check<B>(request: &Request<B>, uri_bytes: usize) -> Option<Refusal
 }
 
 /// A name or address with an optional port, by its characters; whether it is *ours* is for whoever makes links.
-fn is_host(text: &[u8]) -> bool {
+pub(super) fn is_host(text: &[u8]) -> bool {
     let (name, port) = if text.first() == Some(&b'[') {
         let Some(end) = text.iter().position(|byte| *byte == b']') else {
             return false;

@@ -3,7 +3,8 @@
 //! ```text
 //! acceptor (1 thread) ──fewest connections──▶ worker 1 … N (threads, each with a runtime of its own)
 //!                                                └─ connection: TLS, protocol, watchdog
-//!                                                     └─ exchange: check, service, answer
+//!                                                     ├─ short way: plain requests, answered in one read and one write
+//!                                                     └─ exchange: hyper, check, service, answer
 //! ```
 //!
 //! Thread per core, so that a request is read, answered and written by one thread without a lock on the way. Own loop
@@ -12,9 +13,13 @@
 mod acceptor;
 mod body;
 mod connection;
+mod date;
 mod exchange;
 mod head;
+mod plain;
 mod pulse;
+mod short;
+mod watchdog;
 mod wire;
 mod worker;
 
@@ -39,6 +44,8 @@ use crate::tls::Tls;
 pub use self::acceptor::bind;
 pub use self::body::{BodyError, RequestBody};
 pub use self::head::Refusal;
+pub use self::plain::Plain;
+pub use self::short::{PlainAnswer, Way};
 
 /// What answers the requests of one connection.
 ///
@@ -46,6 +53,15 @@ pub use self::head::Refusal;
 pub trait Service: 'static {
     /// The body of an answer.
     type Body: hyper::body::Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + 'static;
+
+    /// Targets of the `POST` requests that [`Service::answer_plain`] may answer.
+    const PLAIN_TARGETS: &'static [&'static str] = &[];
+
+    /// Answers a plain request at once, or leaves it to [`Service::answer`], which is given the same request.
+    fn answer_plain(&self, request: &Plain<'_>, answer: &mut PlainAnswer) -> Way {
+        let _ = (request, answer);
+        Way::Long
+    }
 
     /// Answers a request. Dropped before its end when the client goes away.
     fn answer(&self, request: Request<RequestBody>) -> impl Future<Output = Response<Self::Body>>;

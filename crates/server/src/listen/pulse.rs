@@ -3,7 +3,7 @@
 //! Nothing here is registered with a timer per request. A request only notes times; the connection's one timer
 //! (in `drive`) looks at them when it fires and is set anew only when an earlier deadline appears.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -15,6 +15,9 @@ use tokio::time::Instant;
 
 use super::Limits;
 use super::head::{Blemish, LineCheck};
+use super::plain::Part;
+use super::short::Scratch;
+use crate::clock;
 
 /// How long an unused connection may still bring a request after the signal to stop.
 ///
@@ -25,14 +28,33 @@ pub(super) const LAST_CALL: Duration = Duration::from_secs(1);
 pub(super) const LINGER: Duration = Duration::from_secs(2);
 
 /// What all connections of one worker share.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Lane {
     /// Rung when the drain begins.
     pub bell: Notify,
+    /// What the short way works in; borrowed within one poll of a connection, so one is enough for all.
+    pub scratch: RefCell<Scratch>,
     draining_since: Cell<Option<Instant>>,
+    /// One instant by two clocks.
+    epoch: (Instant, Duration),
 }
 
 impl Lane {
+    pub fn new() -> Self {
+        Self {
+            bell: Notify::new(),
+            scratch: RefCell::default(),
+            draining_since: Cell::new(None),
+            epoch: (Instant::now(), clock::tick()),
+        }
+    }
+
+    /// The time as of the kernel's last tick: good enough for limits of seconds, and cheap enough for every request.
+    pub fn about_now(&self) -> Instant {
+        let (instant, tick) = self.epoch;
+        instant + clock::tick().saturating_sub(tick)
+    }
+
     pub fn start_drain(&self, now: Instant) {
         self.draining_since.set(Some(now));
         self.bell.notify_waiters();
@@ -63,6 +85,8 @@ pub(super) struct Pulse {
     patience: Cell<Duration>,
     head_since: Cell<Option<Instant>>,
     body_since: Cell<Option<Instant>>,
+    /// The same for a body that the short way waits for; the long way takes it over with the body.
+    short_body_since: Cell<Option<Instant>>,
     stalled_since: Cell<Option<Instant>>,
     closing_since: Cell<Option<Instant>>,
     reset_on_drop: Cell<bool>,
@@ -108,6 +132,7 @@ impl Pulse {
             patience: Cell::new(limits.header_timeout),
             head_since: Cell::new(None),
             body_since: Cell::new(None),
+            short_body_since: Cell::new(None),
             stalled_since: Cell::new(None),
             closing_since: Cell::new(None),
             reset_on_drop: Cell::new(false),
@@ -139,6 +164,26 @@ impl Pulse {
         } else {
             self.lines.pass_over(bytes);
         }
+    }
+
+    /// A part of a request has come by the short way.
+    pub fn waits_for(&self, part: Part, now: Instant) {
+        let since = match part {
+            Part::Head => &self.head_since,
+            Part::Body => {
+                self.head_since.set(None);
+                &self.short_body_since
+            }
+        };
+        since.set(since.get().or(Some(now)));
+    }
+
+    /// Requests were answered on the short way.
+    pub fn answered(&self, now: Instant) {
+        self.head_since.set(None);
+        self.short_body_since.set(None);
+        self.patience.set(self.limits.idle_timeout);
+        self.quiet_since.set(now);
     }
 
     /// A write made progress, or there is nothing left to write.
@@ -185,7 +230,8 @@ impl Pulse {
     /// The request just begun has a body that is still to come (HTTP/1 only; over HTTP/2 each body has a timer).
     pub fn expect_body(&self) -> Arc<BodyWatch> {
         self.body.state.store(BodyWatch::COMING, Ordering::Relaxed);
-        self.body_since.set(Some(Instant::now()));
+        let since = self.short_body_since.take().unwrap_or_else(Instant::now);
+        self.body_since.set(Some(since));
         Arc::clone(&self.body)
     }
 
@@ -198,6 +244,8 @@ impl Pulse {
                 .map(|since| (since + self.limits.body_timeout, Overdue::Body))
         } else if let Some(since) = self.closing_since.get() {
             Some((since + LINGER, Overdue::Close))
+        } else if let Some(since) = self.short_body_since.get() {
+            Some((since + self.limits.body_timeout, Overdue::Body))
         } else if let Some(since) = self.head_since.get() {
             Some((since + self.limits.header_timeout, Overdue::Head))
         } else {

@@ -152,8 +152,13 @@ impl<S: Stream> AsyncWrite for Wire<S> {
 impl<S: Stream> Drop for Wire<S> {
     fn drop(&mut self) {
         if self.pulse.wants_reset() {
-            // If it fails, the system keeps unsent bytes a little longer; there is nobody to tell.
-            let _ = socket2::SockRef::from(self.stream.tcp()).set_linger(Some(Duration::ZERO));
+            reset_at_end(&self.stream);
         }
     }
+}
+
+/// Makes the end of a connection a reset, so that the system drops what could not be sent.
+pub(super) fn reset_at_end<S: Stream>(stream: &S) {
+    // If it fails, the system keeps unsent bytes a little longer; there is nobody to tell.
+    let _ = socket2::SockRef::from(stream.tcp()).set_linger(Some(Duration::ZERO));
 }

@@ -82,7 +82,7 @@ where
     S: Service,
 {
     let connect = Rc::new(make());
-    let lane = Rc::new(Lane::default());
+    let lane = Rc::new(Lane::new());
     let mut connections = JoinSet::new();
     // Whoever waits may have given up; then the closed inbox ends this at once.
     let _ = assignment.ready.send(());

@@ -22,6 +22,7 @@ mod refusals;
 mod relay;
 mod ring;
 mod seals;
+mod short_way;
 mod tokens;
 mod usage;
 mod verify;

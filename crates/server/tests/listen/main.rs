@@ -4,5 +4,6 @@ mod drain;
 mod frames;
 mod framing;
 mod patience;
+mod short;
 mod stage;
 mod tls;

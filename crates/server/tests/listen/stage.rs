@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
-use keyholt_server::listen::{Connection, Handle, Limits, Refusal, RequestBody, Service, Transport, bind, listen};
+use keyholt_server::listen::{
+    Connection, Handle, Limits, Plain, PlainAnswer, Refusal, RequestBody, Service, Transport, Way, bind, listen,
+};
 
 /// Time after which a test gives up waiting; far longer than anything should take.
 pub const GIVE_UP: Duration = Duration::from_secs(20);
@@ -30,10 +32,23 @@ pub struct Echo(pub Connection);
 impl Service for Echo {
     type Body = Full<Bytes>;
 
+    // Most stories post to `/x`, so they are told on the short way as far as it leads.
+    const PLAIN_TARGETS: &'static [&'static str] = &["/x", "/plain", "/plain-panic", "/plain-large"];
+
+    fn answer_plain(&self, request: &Plain<'_>, answer: &mut PlainAnswer) -> Way {
+        answer.header_lines.extend_from_slice(b"x-way: short\r\n");
+        match request.target {
+            "/plain-panic" => panic!("as the test asked"),
+            "/plain-large" => answer.body.resize(64 << 20, b'x'),
+            target => answer.body = format!("{target} {}", request.body.len()).into(),
+        }
+        Way::Short
+    }
+
     async fn answer(&self, request: Request<RequestBody>) -> Response<Full<Bytes>> {
         let target = request.uri().path_and_query().map_or("", |t| t.as_str()).to_owned();
         match target.as_str() {
-            "/panic" => panic!("as the test asked"),
+            "/panic" | "/plain-panic" => panic!("as the test asked"),
             "/panic-later" => {
                 tokio::task::yield_now().await;
                 panic!("as the test asked")
@@ -169,6 +184,7 @@ impl Raw {
         Some(Answer {
             status: head[9..12].parse().unwrap(),
             closes: head.contains("connection: close"),
+            is_short: head.contains("x-way: short"),
             body: String::from_utf8(body).unwrap(),
         })
     }
@@ -182,6 +198,7 @@ impl Raw {
 pub struct Answer {
     pub status: u16,
     pub closes: bool,
+    pub is_short: bool,
     pub body: String,
 }
 

@@ -281,9 +281,11 @@ pub async fn everything_is_loaded_in_order(store: &dyn Store) {
     keys[0] = revoked;
 
     let (mut nouns, mut users, mut loaded) = (Vec::new(), 0, Vec::new());
+    let live = keys.len();
     let sealer = world.sealer.clone();
     let head = store
         .load(&mut |found| match found {
+            Loaded::Ahead(expected) => assert_eq!(expected, live),
             Loaded::Record(stored) => {
                 nouns.push(stored.noun);
                 let record = stored.open(&sealer).expect("an unbroken seal");

@@ -21,6 +21,7 @@ const BATCH: usize = 4096;
 const BATCHES_MAX: usize = 4;
 
 enum Batch {
+    Ahead(usize),
     Records(Vec<StoredRecord>),
     Keys(Keys),
     End(Result<EventNumber, StoreError>),
@@ -63,6 +64,7 @@ pub(super) async fn load(
         .await?;
     while let Some(batch) = batches.recv().await {
         match batch {
+            Batch::Ahead(keys) => each(Loaded::Ahead(keys)),
             Batch::Records(records) => records.into_iter().for_each(|record| each(Loaded::Record(record))),
             Batch::Keys(keys) => keys.lend(each),
             Batch::End(end) => return end,
@@ -91,6 +93,9 @@ fn read(connection: &Connection, to: &mpsc::Sender<Batch>) -> Result<EventNumber
         }
         send(Batch::Records(records))?;
     }
+    // From the narrowest index: some milliseconds, against hundreds for an index in memory that grows as it is filled.
+    let keys: i64 = instant.query_row("SELECT count(*) FROM keys", [], |row| row.get(0))?;
+    send(Batch::Ahead(usize::try_from(keys).unwrap_or(0)))?;
     let mut statement = instant.prepare_cached(
         "SELECT id, project, owner_kind, owner, kind, access, bounds, state, expires_at, state_at, current, retiring, \
          retiring_until, revision, seal FROM keys",

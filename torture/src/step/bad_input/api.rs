@@ -202,7 +202,7 @@ fn bodies() -> Vec<Row> {
     rows.push((
         38,
         "an end in the past",
-        with("\"expires_at\":\"2020-01-01T00:00:00Z\""),
+        with("\"owner\":{\"user\":\"u-0\"},\"expires_at\":\"2020-01-01T00:00:00Z\""),
         unprocessable,
         "already_expired",
     ));

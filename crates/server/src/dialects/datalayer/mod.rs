@@ -6,6 +6,8 @@
 //! | route | keeper call | answer |
 //! |---|---|---|
 //! | `POST …/login` with `token` | `authenticate` | `token` as it was shown, `user` |
+//! | `POST …/login`, `…/authentication/login` with `handle` and `password` | `log_in`, `issue_key` with that session, `log_out` | `token`: a key that lasts as long as a log-in, `user` |
+//! | `GET …/logout`, `…/authentication/logout` | `revoke_own_key`, where a log-in made the key | `success` |
 //! | `GET …/whoami` | `owner`, or what the key itself tells | `profile` |
 //! | `GET …/auth` | `authenticate` | 200 or 401, for reverse proxies |
 //! | `GET …/memberships` | `owner` of each team that the caller manages | `memberships` |
@@ -61,6 +63,9 @@ impl Dialect for Datalayer {
         let (read, write) = (Needs::action::<ReadKeys>(), Needs::action::<WriteKeys>());
         vec![
             Route::new("login", ("POST", "/api/iam/v1/login"), Needs::AnyKey, None, people::login),
+            Route::new("login_by_name", ("POST", "/api/iam/v1/authentication/login"), Needs::AnyKey, None, people::login),
+            Route::new("logout", ("GET", "/api/iam/v1/logout"), Needs::AnyKey, None, people::logout),
+            Route::new("logout_by_name", ("GET", "/api/iam/v1/authentication/logout"), Needs::AnyKey, None, people::logout),
             Route::new("whoami", ("GET", "/api/iam/v1/whoami"), Needs::AnyKey, None, people::whoami),
             Route::new("auth", ("GET", "/api/iam/v1/auth"), Needs::AnyKey, None, people::auth),
             Route::new("memberships", ("GET", "/api/iam/v1/memberships"), Needs::AnyKey, None, people::memberships),

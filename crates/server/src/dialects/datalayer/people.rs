@@ -1,43 +1,129 @@
-//! Who the caller is: log-in with a key, the profile, the teams.
+//! Who the caller is: log-in and log-out, the profile, the teams.
 
 use axum::extract::State;
 use axum::response::Response;
+use keyholt_api::code::Code;
 use keyholt_api::fault::{FaultCode, Faults, Reason};
+use keyholt_api::secret::PresentedSecret;
+use keyholt_core::actor::{Actor, Source};
 use keyholt_core::commit::Record;
+use keyholt_core::issue::{Issued, Life, SecretOrigin, Wish};
+use keyholt_core::key::{Bounds, Kind};
 use keyholt_core::owner::Owner;
+use keyholt_core::password::Typed;
+use keyholt_core::scope::Access;
+use keyholt_core::session::{self, Mode};
+use keyholt_core::text::{Cause, Description, Metadata, Name};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use zeroize::Zeroizing;
 
 use super::credential;
+use super::wish::{variant, with_variant};
 use crate::dialects::Desk;
 use crate::dialects::caller::{Caller, From};
 use crate::dialects::reading::Body;
-use crate::http::body;
 use crate::http::fail::Answer;
+use crate::http::{Fail, body};
 
-/// A log-in as it arrives.
+/// The variant that is noted on the key of a log-in.
+const LOG_IN: &str = "log_in";
+
+/// A log-in as it arrives: a key, or a handle and a password.
 #[derive(Deserialize)]
 pub struct LogIn {
-    token: Option<String>,
+    token: Option<PresentedSecret>,
+    handle: Option<String>,
+    password: Option<PresentedSecret>,
 }
 
-/// Logs in with a key, which means: tells whose it is. The key itself goes on being shown with every request.
+/// Logs in. With a key that means: tells whose it is, and the key itself goes on being shown with every request. With a
+/// handle and a password a key is made that lasts as long as a log-in does: the client keeps one text, and shows it until
+/// somebody logs out.
 pub async fn login(State(desk): State<Desk>, From(source): From, body: Body) -> Answer<Response> {
     let sent: LogIn = body.json()?;
-    let token = sent
-        .token
-        .ok_or_else(|| Faults::one("token", Reason(FaultCode::Required, "is missing".into())))?;
-    let actor = credential::recognise(&desk, &token, source)?;
+    match (sent.token, sent.handle, sent.password) {
+        (Some(token), None, None) => {
+            let actor = credential::recognise(&desk, token.expose(), source)?;
+            Ok(logged_in(&desk, actor, token.expose()))
+        }
+        (None, Some(handle), Some(password)) => {
+            let (actor, value) = with_password(&desk, &handle, password.expose(), source).await?;
+            Ok(logged_in(&desk, actor, &value))
+        }
+        (token, handle, password) => {
+            let given = token.is_some() || handle.is_some() || password.is_some();
+            let (code, text) = match given {
+                true => (FaultCode::Conflict, "give a token, or a handle and a password"),
+                false => (FaultCode::Required, "is missing"),
+            };
+            Err(Faults::one("token", Reason(code, text.into())).into())
+        }
+    }
+}
+
+fn logged_in(desk: &Desk, actor: Actor, token: &str) -> Response {
     let caller = Caller {
         project: actor.home,
         actor,
     };
-    Ok(body::json(&json!({
+    body::json(&json!({
         "success": true,
         "message": "Logged in",
         "token": token,
-        "user": profile(&desk, &caller),
-    })))
+        "user": profile(desk, &caller),
+    }))
+}
+
+/// Starts a session, makes the key with it, and ends it: what is left of the log-in is the key alone.
+async fn with_password(
+    desk: &Desk,
+    handle: &str,
+    password: &str,
+    source: Source,
+) -> Answer<(Actor, Zeroizing<String>)> {
+    let ours = |text| Name::new(text).map_err(|error| Faults::one("name", error));
+    let password = Typed::read(password).map_err(|error| Faults::one("password", error))?;
+    let wish = session::Wish {
+        access: Access::Everything,
+        mode: Mode::Cookie,
+        name: ours("Datalayer")?,
+    };
+    let project = desk.project()?;
+    let started = desk
+        .keeper
+        .log_in(project, handle, &password, wish, source.clone())
+        .await?;
+    let cookie = started.secret.reveal();
+    let actor = desk.authenticate_session(&cookie, source.clone())?;
+    let wish = Wish {
+        owner: actor.owner,
+        kind: Kind::Standard,
+        name: ours("datalayer login")?,
+        description: Description::new("").map_err(|error| Faults::one("description", error))?,
+        metadata: with_variant(&Metadata::default(), LOG_IN).map_err(|error| Faults::one("variant", error))?,
+        tags: Default::default(),
+        access: Access::Everything,
+        bounds: Bounds::default(),
+        life: started.session.expiry.at().map_or(Life::Default, Life::Until),
+        origin: SecretOrigin::Minted,
+    };
+    let issued = desk.keeper.issue_key(&actor, project, wish, None).await;
+    desk.keeper.log_out(&cookie, source.clone()).await?;
+    let Issued { key, secret } = issued?;
+    let value = credential::value(key.id, secret.ok_or_else(|| Fail::new(Code::Internal))?);
+    let actor = credential::recognise(desk, &value, source)?;
+    Ok((actor, value))
+}
+
+/// Ends a log-in: the key that it made is revoked. Any other key stays as it is.
+pub async fn logout(State(desk): State<Desk>, caller: Caller) -> Answer<Response> {
+    let own = desk.keeper.own_key(&caller.actor).await?;
+    if variant(&own.key.about.metadata) == LOG_IN {
+        let cause = Cause::new("logged out").map_err(|error| Faults::one("cause", error))?;
+        desk.keeper.revoke_own_key(&caller.actor, cause).await?;
+    }
+    Ok(body::json(&json!({ "success": true, "message": "Logged out" })))
 }
 
 /// The caller's profile.

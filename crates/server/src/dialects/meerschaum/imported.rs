@@ -107,7 +107,7 @@ pub async fn adopt(desk: &Desk, id: Uuid, secret: &str, source: Source) -> Answe
             continue;
         };
         let Some(parsed) = Hash::parse(hash) else { continue };
-        if parsed.is_of(secret).await {
+        if parsed.matches(secret).await {
             let stand_in = stand_in(&desk.keeper, project, id, hash);
             let actor = desk.authenticate(&stand_in, source)?;
             desk.keeper.take_on(&actor, Fingerprint::of(secret.as_bytes())).await?;
@@ -148,8 +148,8 @@ impl Hash {
         (rounds.get() <= ROUNDS_MAX && digest.len() == 32).then_some(Self { rounds, salt, digest })
     }
 
-    /// Whether it is of this secret. It takes some 20 ms, so one at a time is checked, and on a thread of its own.
-    async fn is_of(self, secret: &str) -> bool {
+    /// Whether this secret has it. That takes some 20 ms, so one at a time is checked, and on a thread of its own.
+    async fn matches(self, secret: &str) -> bool {
         let Ok(_turn) = CHECKED.acquire().await else {
             return false;
         };
@@ -332,7 +332,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_hash_of_passlib_is_known_again() {
-        assert!(Hash::parse(KNOWN).unwrap().is_of("correct horse").await);
-        assert!(!Hash::parse(KNOWN).unwrap().is_of("correct horsf").await);
+        assert!(Hash::parse(KNOWN).unwrap().matches("correct horse").await);
+        assert!(!Hash::parse(KNOWN).unwrap().matches("correct horsf").await);
     }
 }

@@ -9,16 +9,14 @@ use keyholt_core::audit::Noun;
 use keyholt_core::commit::Record;
 use keyholt_core::id::{KeyId, ProjectId, SYSTEM};
 use keyholt_core::key::{Bounds, KeyRow, Kind};
-use keyholt_core::owner::{Owner, Standing};
+use keyholt_core::owner::Owner;
 use keyholt_core::scope::{Access, ScopeSet};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::{
-    BESIDE, FAMILY, Integrity, Keyring, OwnerEntry, Presence, ProjectEntry, RETIRING, REVOKED, SUSPENDED, TAMPERED,
-    halves, hash_of, standing_of,
-};
+use super::{BESIDE, FAMILY, Integrity, Keyring, RETIRING, REVOKED, SUSPENDED, TAMPERED, halves, hash_of};
 use crate::keyring::directory::Directory;
+use crate::keyring::holders::{OwnerEntry, Presence, ProjectCell, standing_of};
 use crate::keyring::intern::Interned;
 use crate::keyring::lines::LinesWriter;
 use crate::keyring::rows::Row;
@@ -27,7 +25,7 @@ use crate::keyring::table::Full;
 /// What the one writer keeps for itself.
 #[derive(Default)]
 pub(super) struct WriterState {
-    projects: HashMap<ProjectId, Arc<ArcSwap<ProjectEntry>>>,
+    projects: HashMap<ProjectId, Arc<ProjectCell>>,
     /// Main row → row of the secret that its rotation retires.
     retiring: HashMap<u32, u32>,
     /// The keys of Keyholt's own project: few, and the last one must not go.
@@ -205,19 +203,11 @@ impl Keyring {
         let directory = self.directory();
         match record {
             Record::Project(project) => {
-                let entry = match directory.record(Noun::Project, project.id.uuid()) {
-                    Some(_) => ProjectEntry {
-                        id: project.id,
-                        standing: project.standing,
-                        presence: Presence::Here,
-                    },
-                    None => ProjectEntry {
-                        id: project.id,
-                        standing: project.standing,
-                        presence: Presence::Missing,
-                    },
-                };
-                project_cell(state, project.id).store(Arc::new(entry));
+                let cell = project_cell(state, project.id);
+                match directory.record(Noun::Project, project.id.uuid()) {
+                    Some(_) => cell.stands(project.standing),
+                    None => cell.goes(),
+                }
             }
             Record::Role(role) => {
                 let holders: Vec<Owner> = directory.holders(role.id).collect();
@@ -255,7 +245,7 @@ impl Keyring {
         let number = self.owner_number(state, owner, project)?;
         let cell = project_cell(state, project);
         let entry = match directory.owner(owner) {
-            None => missing(owner, cell),
+            None => OwnerEntry::missing(owner, cell),
             Some(record) => OwnerEntry {
                 owner,
                 handle: record.handle().unwrap_or_default().into(),
@@ -278,7 +268,9 @@ impl Keyring {
             return Ok(*number);
         }
         let cell = project_cell(state, project);
-        let number = self.owners.push(ArcSwap::from_pointee(missing(owner, cell)))?;
+        let number = self
+            .owners
+            .push(ArcSwap::from_pointee(OwnerEntry::missing(owner, cell)))?;
         numbers.insert(owner, number);
         Ok(number)
     }
@@ -311,26 +303,13 @@ fn number_of_text<T: DeserializeOwned>(
     }
 }
 
-fn missing(owner: Owner, project: Arc<ArcSwap<ProjectEntry>>) -> OwnerEntry {
-    OwnerEntry {
-        owner,
-        handle: Box::default(),
-        permissions: Arc::default(),
-        standing: Standing::Good,
-        presence: Presence::Missing,
-        project,
-    }
-}
-
-fn project_cell(state: &mut WriterState, id: ProjectId) -> Arc<ArcSwap<ProjectEntry>> {
-    let missing = || {
-        Arc::new(ArcSwap::from_pointee(ProjectEntry {
-            id,
-            standing: Standing::Good,
-            presence: Presence::Missing,
-        }))
-    };
-    Arc::clone(state.projects.entry(id).or_insert_with(missing))
+fn project_cell(state: &mut WriterState, id: ProjectId) -> Arc<ProjectCell> {
+    Arc::clone(
+        state
+            .projects
+            .entry(id)
+            .or_insert_with(|| Arc::new(ProjectCell::missing(id))),
+    )
 }
 
 /// The writer's turn; its end tells readers that the change is whole.

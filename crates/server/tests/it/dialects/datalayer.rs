@@ -22,7 +22,7 @@ fn example(village: &Village, operation: &Operation, secret: &str) -> Request<Bo
     let method: Method = operation.method.parse().unwrap();
     let path = operation.path.replace("{uid}", &village.target.id().to_string());
     let body = match operation.id {
-        "login" => return with_json(method, &path, "", json!({ "token": secret })),
+        "login" | "login_by_name" => return with_json(method, &path, "", json!({ "token": secret })),
         "create_token" => json!({"name": "new", "description": "YQ==", "variant": "user_token", "expiration_date": 0}),
         "create_api_key" => json!({"name": "new", "description": "a", "expirationDate": 1_900_000_000_000_i64}),
         "update_token" | "update_api_key" => json!({"name": "renamed"}),
@@ -118,4 +118,53 @@ async fn a_key_carries_what_its_maker_s_key_carries_and_lives_no_longer() {
         Complaint::NotAllowed,
         "an explicit wish is not shortened silently"
     );
+}
+
+#[tokio::test]
+async fn a_log_in_by_password_makes_a_key_that_a_log_out_ends() {
+    const PASSWORD: &str = "a holt is a den, this one is for keys";
+    canary(PASSWORD);
+    let village = Village::open(&Datalayer).await;
+    let typed = keyholt_core::password::Typed::read(PASSWORD).unwrap();
+    let (house, olga) = (&village.house, village.house.olga());
+    let set = house
+        .keeper
+        .set_password(&olga, house.project(), village.ada.id, &typed);
+    set.await.unwrap();
+    let path = "/api/iam/v1/authentication/login";
+    for (handle, password, expected) in [
+        ("ada", "a holt is a den, this one is for kegs", 401),
+        ("nobody", PASSWORD, 401),
+        ("bob", PASSWORD, 401),
+    ] {
+        let body = json!({"handle": handle, "password": password});
+        let reply = village.wire.post("", path, body).await;
+        assert_eq!(
+            (complaint(&reply), reply.status.as_u16()),
+            (Complaint::NotKnown, expected)
+        );
+    }
+    let reply = village.wire.post("", path, json!({"handle": "ada"})).await;
+    assert_eq!(complaint(&reply), Complaint::Wrong);
+    let before = house.trail().await.len();
+    let reply = village
+        .wire
+        .post("", path, json!({"handle": "ada", "password": PASSWORD}))
+        .await
+        .ok();
+    let token = reply.json()["token"].as_str().unwrap().to_owned();
+    canary(&token);
+    canary(token.rsplit('.').next().unwrap());
+    assert_eq!(reply.json()["user"]["handle_s"], "ada");
+    let mut trail = house.trail().await;
+    trail.truncate(trail.len() - before);
+    assert_eq!(trail, ["session.end", "key.issue", "session.start"]);
+    let me = village.wire.get(&token, "/api/iam/v1/whoami").await.ok().json();
+    assert_eq!(me["profile"]["handle_s"], "ada");
+    village.wire.get(&token, "/api/iam/v1/logout").await.ok();
+    let reply = village.wire.get(&token, "/api/iam/v1/whoami").await;
+    assert_eq!(complaint(&reply), Complaint::NotKnown);
+    // Nobody logs out with a key that no log-in made.
+    village.wire.get(&village.adas.secret, "/api/iam/v1/logout").await.ok();
+    village.wire.get(&village.adas.secret, "/api/iam/v1/whoami").await.ok();
 }
