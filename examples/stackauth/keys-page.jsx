@@ -1,4 +1,4 @@
-/** @jsxImportSource react */
+/** @jsxRuntime automatic @jsxImportSource react */
 // A page with the keys of whoever is signed in and of their team, by the hooks of @stackframe/react. Rendered in jsdom here.
 import { mount, until } from "./page.mjs";
 import { Suspense } from "react";

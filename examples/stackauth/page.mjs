@@ -2,7 +2,7 @@
 import { JSDOM } from "jsdom";
 
 const { window } = new JSDOM("<!doctype html><div id=root></div>", { url: "http://localhost:3000/", pretendToBeVisual: true });
-const NAMES = "document HTMLElement Element Node MutationObserver getComputedStyle navigator location history localStorage sessionStorage";
+const NAMES = "document HTMLElement Element Node MutationObserver getComputedStyle navigator location history localStorage sessionStorage requestAnimationFrame cancelAnimationFrame";
 for (const name of ["window", ...NAMES.split(" ")]) {
   const value = name === "window" ? window : window[name];
   Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });

@@ -3,7 +3,7 @@ import { StackClientApp, StackServerApp } from "@stackframe/js";
 import { assert, client, connection, inDays, made, server, world } from "./steps.mjs";
 
 const step = client("StackClientApp 2.8.108");
-const { ada, bob } = world.people;
+const { ada, bob, cleo } = world.people;
 const serverApp = new StackServerApp(server);
 const app = new StackClientApp({ ...connection, tokenStore: "memory" });
 const other = new StackClientApp({ ...connection, tokenStore: "memory" });
@@ -135,12 +135,15 @@ await step("app.signUpWithCredential() is refused to browsers", async () => {
 });
 
 await step("user.updatePassword()", async () => {
+  const own = new StackClientApp({ ...connection, tokenStore: "memory" });
+  await own.signInWithCredential({ ...cleo.login, noRedirect: true });
+  const person = await own.getUser();
   const newPassword = made("another long passphrase 19");
-  const failed = await user.updatePassword({ oldPassword: "not the password of Ada", newPassword });
+  const failed = await person.updatePassword({ oldPassword: "not the password of Cleo", newPassword });
   assert.equal(failed.errorCode, "PASSWORD_CONFIRMATION_MISMATCH");
-  assert.equal(await user.updatePassword({ oldPassword: ada.login.password, newPassword }), undefined);
+  assert.equal(await person.updatePassword({ oldPassword: cleo.login.password, newPassword }), undefined);
   const fresh = new StackClientApp({ ...connection, tokenStore: "memory" });
-  assert.equal((await fresh.signInWithCredential({ email: ada.login.email, password: newPassword, noRedirect: true })).status, "ok");
+  assert.equal((await fresh.signInWithCredential({ email: cleo.login.email, password: newPassword, noRedirect: true })).status, "ok");
 });
 
 await step("user.signOut() ends the session, its access token too", async () => {

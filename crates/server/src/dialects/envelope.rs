@@ -20,7 +20,7 @@ pub async fn envelope(State(desk): State<Desk>, mut request: Request, next: Next
     let misplaced = desk.dialect.in_url(request.uri());
     let mut response = match misplaced.or_else(|| in_the_clear(&desk, &request)) {
         Some(misplaced) => exposed(&desk.keeper, misplaced, &source).await.into_response(),
-        None => match desk.dialect.preflight(request.method()) {
+        None => match desk.dialect.beforehand(request.method(), request.uri().path()) {
             Some(response) => response,
             None => {
                 request.extensions_mut().insert(source);

@@ -92,8 +92,9 @@ pub trait Dialect: Send + Sync {
         self.presented(headers).into_iter().collect()
     }
 
-    /// The answer to a browser that asks what a page may send, where the product is used from pages; as a rule none.
-    fn preflight(&self, _method: &Method) -> Option<Response> {
+    /// What is answered without a look at anything: to a browser that asks what a page may send, where the product is used
+    /// from pages, and to what the product has and Keyholt never does. As a rule nothing.
+    fn beforehand(&self, _method: &Method, _path: &str) -> Option<Response> {
         None
     }
 

@@ -190,6 +190,12 @@ impl Keeper {
         }
     }
 
+    /// Whether a user has a password to log in with.
+    pub async fn has_password(&self, actor: &Actor, project: ProjectId, user: UserId) -> Result<bool, Refusal> {
+        self.owner(actor, project, Owner::User(user))?;
+        Ok(self.password(project, user).await?.is_some())
+    }
+
     /// Takes a user's password away: the user cannot log in any more. What was logged in stays so.
     pub(super) async fn password_to_remove(&self, project: ProjectId, owner: Owner) -> Result<Option<Record>, Refusal> {
         let Owner::User(user) = owner else { return Ok(None) };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use keyholt_core::actor::{Actor, Permit, ReadKeys, Source, Subject, WriteKeys};
 use keyholt_core::audit::{Noun, Target};
-use keyholt_core::commit::Commit;
+use keyholt_core::commit::{Commit, Record};
 use keyholt_core::id::{KeyId, ProjectId, SYSTEM};
 use keyholt_core::key::{Key, Kind, State};
 use keyholt_core::owner::{Owner, User};
@@ -279,6 +279,15 @@ impl Keeper {
             session,
         };
         Ok(sessions.into_iter().map(view).collect())
+    }
+
+    /// The user of a session; whoever holds a session may know whose it is.
+    pub fn holder(&self, session: &Key) -> Option<User> {
+        let directory = self.keyring.directory();
+        match directory.owner(session.owner)?.as_ref() {
+            Record::User(user) => Some(user.clone()),
+            _ => None,
+        }
     }
 
     /// Who shows this cookie. Its authority is looked up every time: nothing of it is in the cookie.

@@ -13,10 +13,11 @@ use keyholt_core::secret::Presented;
 use keyholt_core::text::Audience;
 use keyholt_core::time::Moment;
 use keyholt_core::token::{
-    Bearer, COMPONENT_LIFETIME_MAX, ComponentWish, Mint, MintError, Narrowed, Subject, Token, TokenWish,
+    Bearer, COMPONENT_LIFETIME_MAX, ComponentWish, Mint, MintError, Narrowed, RESERVED_CLAIMS, Subject, Token, TokenWish,
     default_audience, extra_claims, mint, mint_component,
 };
 use keyholt_core::verify::{Ask, Dossier, Form, Verification, judge, standing};
+use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::{Issuer, Keeper, Refusal, Unauthenticated};
@@ -193,7 +194,19 @@ impl Keeper {
 
     /// Makes an access token that hangs on what was shown. It has no more scopes, lives no longer, and is for no other
     /// audience than that.
-    pub async fn mint_token(&self, parent: &Parent, mut wish: TokenWish) -> Result<AccessToken, Refusal> {
+    pub async fn mint_token(&self, parent: &Parent, wish: TokenWish) -> Result<AccessToken, Refusal> {
+        self.mint_token_saying(parent, wish, BTreeMap::new()).await
+    }
+
+    /// Makes an access token as [`Keeper::mint_token`] does, with further claims that somebody else's clients ask for.
+    ///
+    /// SECURITY: they say nothing to Keyholt. One with the name of a claim of ours is left out.
+    pub async fn mint_token_saying(
+        &self,
+        parent: &Parent,
+        mut wish: TokenWish,
+        said: BTreeMap<String, Value>,
+    ) -> Result<AccessToken, Refusal> {
         let Parent(credential) = parent;
         if !self.is_fresh() {
             return Err(Refusal::CannotKnow);
@@ -228,7 +241,7 @@ impl Keeper {
             Some(audience) => token.aimed_at(audience),
             None => token,
         };
-        self.signed(&issuer, token).await
+        self.signed(&issuer, token, said).await
     }
 
     /// Makes a narrower access token from a key or another token. Who acts, if that is somebody else, is written down in it.
@@ -314,12 +327,17 @@ impl Keeper {
             mint_component(key, owner, bearer, wish, world, now, &mut **entropy)
         });
         let token = minted.ok_or_else(lacks)??;
-        self.signed(&issuer, token).await
+        self.signed(&issuer, token, BTreeMap::new()).await
     }
 
-    async fn signed(&self, issuer: &Issuer, token: Token) -> Result<AccessToken, Refusal> {
+    async fn signed(
+        &self,
+        issuer: &Issuer,
+        token: Token,
+        said: BTreeMap<String, Value>,
+    ) -> Result<AccessToken, Refusal> {
         let project = token.project;
-        let extra = if issuer.policy.claims.is_empty() {
+        let mut extra = if issuer.policy.claims.is_empty() {
             BTreeMap::new()
         } else {
             let about = self.about(project, token.parent).await?;
@@ -327,6 +345,8 @@ impl Keeper {
                 .map(|about| extra_claims(&issuer.policy, &about.metadata))
                 .unwrap_or_default()
         };
+        let ours = |name: &str| RESERVED_CLAIMS.contains(&name);
+        extra.extend(said.into_iter().filter(|(name, _)| !ours(name)));
         let claims = token.claims(&issuer.name, &extra);
         let text = self.sign(project, ACCESS_TOKEN, claims.as_bytes()).await?;
         Ok(AccessToken {

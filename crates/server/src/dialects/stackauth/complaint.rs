@@ -65,6 +65,14 @@ known! {
     user_required = "USER_AUTHENTICATION_REQUIRED", UNAUTHORIZED, "User authentication required for this endpoint.";
     /// The access token is none of ours, or not good any more; the clients then refresh it.
     bad_access_token = "UNPARSABLE_ACCESS_TOKEN", UNAUTHORIZED, "Access token is not parsable.";
+    /// The session is over.
+    bad_refresh_token = "REFRESH_TOKEN_NOT_FOUND_OR_EXPIRED", UNAUTHORIZED, "Refresh token not found for this project, or the session has expired/been revoked.";
+    /// Which of the two is wrong is not said.
+    wrong_password = "EMAIL_PASSWORD_MISMATCH", BAD_REQUEST, "Wrong e-mail or password.";
+    /// The old password is not right.
+    passwords_differ = "PASSWORD_CONFIRMATION_MISMATCH", BAD_REQUEST, "Passwords do not match.";
+    /// Nobody signs up here by themselves.
+    no_sign_up = "SIGN_UP_NOT_ENABLED", FORBIDDEN, "Creation of new accounts is not enabled for this project. Please ask the project owner to enable it.";
     /// A request that does not say on which level it is made.
     access_type_required = "ACCESS_TYPE_REQUIRED", BAD_REQUEST, "You must specify an access level for this Stack project. Make sure project API keys are provided (eg. x-stack-publishable-client-key) and you set the x-stack-access-type header to 'client', 'server', or 'admin'.";
     /// A key without the level that it is for.
@@ -154,6 +162,16 @@ pub fn email_taken(email: &str) -> Complaint {
     )
 }
 
+/// Shorter than the project's policy has it.
+fn password_too_short(least: u16) -> Complaint {
+    detailed(
+        "PASSWORD_TOO_SHORT",
+        StatusCode::BAD_REQUEST,
+        format!("Password too short. Minimum length is {least}."),
+        json!({ "min_length": least }),
+    )
+}
+
 /// The access token's time is over; the clients then refresh it.
 pub fn access_token_expired(at_millis: i64) -> Complaint {
     detailed(
@@ -240,6 +258,7 @@ impl From<Refusal> for Complaint {
         match refusal {
             Refusal::NotFound(Noun::Key) => api_key_not_found(),
             Refusal::NotFound(Noun::User) => user_not_found(),
+            Refusal::PasswordTooShort { least } => password_too_short(least),
             refusal => Self::Fail(refusal.into()),
         }
     }

@@ -12,6 +12,8 @@
 //! | `description` | the key's name; the whole text as its description where it is longer than a name |
 //! | `isPublic` | kind `publishable` with no scope: it tells whose it is |
 //! | `manuallyRevokedAt` | when it was revoked, or since when it is suspended |
+//! | refresh token | the secret of a session; it stays the same, is looked up and judged each time |
+//! | access token | Keyholt's, with the claims beside that the clients read |
 //! | check of a key | `verify`: the judge decides here as everywhere |
 //! | switches for user and team keys | the policy's `owners` |
 //!
@@ -22,13 +24,14 @@ mod cors;
 mod keys;
 mod people;
 mod project;
+mod sessions;
 mod shape;
 mod teams;
 mod visitor;
 
 use async_trait::async_trait;
 use axum::extract::{Path, RawQuery, State};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, Method};
 use keyholt_core::actor::{ReadKeys, ReadOwners, ReadProject, Verify, WriteKeys, WriteOwners, WriteProject};
 use zeroize::Zeroizing;
@@ -36,6 +39,7 @@ use zeroize::Zeroizing;
 use self::keys::Side;
 use self::teams::Place;
 use self::visitor::Visitor;
+use super::caller::From;
 use super::reading::{Body, Pairs};
 use super::{Desk, Dialect, Route};
 use crate::http::{Fail, Needs};
@@ -117,6 +121,16 @@ impl Dialect for StackAuth {
             "revoke_leaked_key" POST "/integrations/credential-scanning/revoke" Needs::Nothing, Some("key.revoke"),
                 keys::revoke_leaked;
 
+            "sign_in" POST "/auth/password/sign-in" Needs::Password, Some("session.start"),
+                |State(desk): Desked, visitor: Visitor, from: From, body: Body| sessions::sign_in(desk, visitor, from, body);
+            "refresh" POST "/auth/oauth/token" Needs::Session, Some("session.refresh"), sessions::token;
+            "refresh_current" POST "/auth/sessions/current/refresh" Needs::Session, Some("session.refresh"),
+                |State(desk): Desked, visitor: Visitor, from: From| sessions::refresh(desk, visitor, from);
+            "sign_out" DELETE "/auth/sessions/current" Needs::Session, Some("session.end"),
+                |State(desk): Desked, visitor: Visitor, from: From| sessions::sign_out(desk, visitor, from);
+            "change_password" POST "/auth/password/update" Needs::Session, Some("password.change"),
+                |State(desk): Desked, visitor: Visitor, body: Body| sessions::change_password(desk, visitor, body);
+
             "list_users" GET "/users" READ_OWNERS, None,
                 |State(desk): Desked, visitor: Visitor, query: RawQuery| people::list(desk, visitor, pairs(query));
             "create_user" POST "/users" WRITE_OWNERS, Some("user.enrol"),
@@ -177,8 +191,15 @@ impl Dialect for StackAuth {
         visitor::secrets(headers)
     }
 
-    fn preflight(&self, method: &Method) -> Option<Response> {
-        (method == Method::OPTIONS).then(Response::default)
+    fn beforehand(&self, method: &Method, path: &str) -> Option<Response> {
+        match (method, path) {
+            (&Method::OPTIONS, _) => Some(Response::default()),
+            // Nobody enrols themselves: the application's server does.
+            (&Method::POST, path) if path.ends_with("/auth/password/sign-up") => {
+                Some(complaint::no_sign_up().into_response())
+            }
+            _ => None,
+        }
     }
 
     fn finish(&self, headers: &mut HeaderMap) {

@@ -2,9 +2,11 @@
 
 use axum::response::Response;
 use http::StatusCode;
+use keyholt_api::secret::PresentedSecret;
 use keyholt_core::commit::{Record, Revision};
 use keyholt_core::id::UserId;
 use keyholt_core::owner::{Owner, OwnerKind, Standing, Team, User};
+use keyholt_core::password::Typed;
 use keyholt_core::text::{Email, ExternalId, Metadata, Name, TextError};
 use keyholt_store::{After, Limit, RecordQuery};
 use serde::Deserialize;
@@ -38,7 +40,7 @@ const OWN_MEMBERS: [&str; 4] = [
 #[derive(Deserialize)]
 pub struct Sent {
     primary_email: Option<String>,
-    password: Option<String>,
+    password: Option<PresentedSecret>,
     #[serde(flatten)]
     rest: Map<String, Value>,
 }
@@ -73,6 +75,7 @@ pub async fn create(desk: Desk, visitor: Visitor, body: Body) -> Answer<Response
     visitor.at_least(Level::Server)?;
     let sent: Sent = body.json()?;
     let actor = visitor.actor()?;
+    let password = sent.password.as_ref().map(|text| typed(text.expose())).transpose()?;
     let email = sent.primary_email.as_deref().map(email).transpose()?;
     let (id, now) = desk.keeper.mint_user();
     let mut user = User {
@@ -94,8 +97,15 @@ pub async fn create(desk: Desk, visitor: Visitor, body: Body) -> Answer<Response
         (Refusal::HandleTaken(_), Some(email)) => complaint::email_taken(email.as_str()),
         (refusal, _) => refusal.into(),
     })?;
-    if sent.password.is_some() {
-        return Err(complaint::schema("password cannot be set yet"));
+    if let Some(password) = &password
+        && let Err(refusal) = desk.keeper.set_password(actor, visitor.project, id, password).await
+    {
+        // Nobody stays enrolled with half of what was sent.
+        let owner = Owner::User(id);
+        desk.keeper
+            .remove_owner(actor, visitor.project, owner, None, None)
+            .await?;
+        return Err(refusal.into());
     }
     let mut response = one(&desk, &visitor, id).await?;
     *response.status_mut() = StatusCode::CREATED;
@@ -229,7 +239,16 @@ pub async fn change(desk: Desk, visitor: Visitor, word: String, body: Body) -> A
             refusal => refusal.into(),
         })?;
     }
+    if let Some(password) = &sent.password {
+        let password = typed(password.expose())?;
+        desk.keeper.set_password(actor, visitor.project, id, &password).await?;
+    }
     one(&desk, &visitor, id).await
+}
+
+/// A password as somebody typed it.
+pub fn typed(text: &str) -> Result<Typed, Refusal> {
+    Typed::read(text).map_err(refused("password"))
 }
 
 /// Removes a user; the keys end in the same breath.
@@ -267,7 +286,12 @@ pub async fn tell(desk: &Desk, visitor: &Visitor, id: UserId) -> Answer<Value> {
         return Err(complaint::user_not_found());
     };
     let team = selected(desk, visitor, user)?;
-    Ok(shape::user(user, team.as_ref(), Password::Unset, visitor.level))
+    let password = if desk.keeper.has_password(actor, visitor.project, id).await? {
+        Password::Set
+    } else {
+        Password::Unset
+    };
+    Ok(shape::user(user, team.as_ref(), password, visitor.level))
 }
 
 /// The team that a user has selected, as long as the user belongs to it.

@@ -126,7 +126,6 @@ pub enum Password {
 pub fn user(user: &User, team: Option<&Team>, password: Password, level: Level) -> Value {
     let metadata = &user.metadata;
     let email = user.email.as_ref().map(|email| email.as_str());
-    let name = (note(metadata, UNNAMED) != json!(true)).then(|| user.name.as_str());
     let has_password = password == Password::Set;
     let mut told = json!({
         "id": known_id(user.id.uuid(), user.external_id.as_str()),
@@ -134,7 +133,7 @@ pub fn user(user: &User, team: Option<&Team>, password: Password, level: Level) 
         // Keyholt writes to nobody: an address is what the project says it is.
         "primary_email_verified": email.is_some(),
         "primary_email_auth_enabled": email.is_some(),
-        "display_name": name,
+        "display_name": display_name(user),
         "selected_team": team.map(|team| self::team(team, level)),
         "selected_team_id": team.map(|team| known_id(team.id.uuid(), team.external_id.as_str())),
         "profile_image_url": note(metadata, "profile_image_url"),
@@ -161,6 +160,11 @@ pub fn user(user: &User, team: Option<&Team>, password: Password, level: Level) 
         put(&mut told, "risk_scores", json!({ "sign_up": {} }));
     }
     told
+}
+
+/// What people call a user, if they call the user anything.
+pub fn display_name(user: &User) -> Option<&str> {
+    (note(&user.metadata, UNNAMED) != json!(true)).then(|| user.name.as_str())
 }
 
 /// The team that a user has selected.

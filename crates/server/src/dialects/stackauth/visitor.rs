@@ -5,6 +5,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::HeaderMap;
 use http::request::Parts;
+use keyholt_api::code::Code;
 use keyholt_core::actor::{Actor, Source};
 use keyholt_core::id::{ProjectId, UserId};
 use keyholt_core::key::Kind;
@@ -43,7 +44,7 @@ impl Level {
 }
 
 /// Who asks.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Visitor {
     /// On which level.
     pub level: Level,
@@ -53,6 +54,8 @@ pub struct Visitor {
     app: Option<Actor>,
     /// Whoever is signed in.
     person: Option<Actor>,
+    /// The secret of a session that was shown beside.
+    session: Option<Zeroizing<String>>,
 }
 
 impl Visitor {
@@ -74,6 +77,11 @@ impl Visitor {
             },
             None => None,
         }
+    }
+
+    /// The secret of a session, as the clients show it beside an access token.
+    pub fn refresh_token(&self) -> Option<&str> {
+        self.session.as_ref().map(|secret| secret.as_str())
     }
 
     /// Refuses who asks on a lower level than this.
@@ -112,15 +120,18 @@ impl FromRequestParts<Desk> for Visitor {
             Level::Server => Some(app_key(desk, headers, &source, SERVER_KEY)?),
             Level::Admin => Some(app_key(desk, headers, &source, ADMIN_KEY)?),
         };
-        let person = match shown(headers, "access-token")? {
-            None => None,
-            Some(token) => Some(person(desk, token, &source)?),
+        let session = shown(headers, "refresh-token")?;
+        let person = match (shown(headers, "access-token")?, session) {
+            (Some(token), _) => Some(person(desk, token, &source)?),
+            (None, Some(secret)) => holder(desk, secret, source)?,
+            (None, None) => None,
         };
         Ok(Self {
             level,
             project,
             app,
             person,
+            session: session.map(|secret| Zeroizing::new(secret.to_owned())),
         })
     }
 }
@@ -235,6 +246,15 @@ fn person(desk: &Desk, token: &str, source: &Source) -> Answer<Actor> {
             None => complaint::bad_access_token(),
         }),
         Err(error) => Err(Complaint::Fail(error.into())),
+    }
+}
+
+/// Who is signed in by the session alone. One that is over signs nobody in.
+fn holder(desk: &Desk, secret: &str, source: Source) -> Answer<Option<Actor>> {
+    match desk.authenticate_session(secret, source) {
+        Ok(actor) => Ok(Some(actor)),
+        Err(fail) if fail.code() == Code::InvalidCredential => Ok(None),
+        Err(fail) => Err(Complaint::Fail(fail)),
     }
 }
 

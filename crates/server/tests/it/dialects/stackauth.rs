@@ -3,15 +3,17 @@
 mod keys;
 mod level;
 mod people;
+mod sessions;
 
 use axum::body::Body;
 use http::{Method, Request};
 use keyholt_server::dialects::StackAuth;
-use keyholt_server::http::Operation;
+use keyholt_server::http::{Needs, Operation};
 use serde_json::{Value, json};
 
 use super::village::{Complaint, Speaker, Village};
 use crate::house::canary;
+use crate::people::STAPLE;
 use crate::wire::{Reply, request, with_json};
 
 pub const SPEAKER: Speaker = Speaker {
@@ -56,14 +58,33 @@ fn example(village: &Village, operation: &Operation, secret: &str) -> Request<Bo
         "check_team_key" => Some(json!({ "api_key": village.platforms.secret })),
         "revoke_leaked_key" => Some(json!({ "api_key": village.target.secret })),
         "change_user_key" | "change_team_key" => Some(json!({"description": "renamed"})),
+        "sign_in" => Some(json!({"email": "cora@example.org", "password": STAPLE})),
+        "change_password" => Some(json!({"old_password": STAPLE, "new_password": "nobody guesses this one 31"})),
         "create_user" => Some(json!({"primary_email": "dora@acme.example"})),
         "create_team" => Some(json!({"display_name": "Band", "creator_user_id": ada})),
         "change_user" | "change_team" | "change_project" => Some(json!({"display_name": "renamed"})),
         "change_config" => Some(json!({"config_override_string": "{\"apiKeys.enabled.user\": false}"})),
         _ => None,
     };
-    let level = if path.contains("/internal/") { "admin" } else { "server" };
-    asked(village, level, method, &path, secret, body)
+    let cookie = village.cookie.lock().unwrap().clone();
+    if id == "refresh" {
+        let project = village.house.acme.id;
+        let form = format!("grant_type=refresh_token&refresh_token={cookie}&client_id={project}&client_secret=x");
+        return request(method, &path, "", Body::from(form));
+    }
+    let level = match operation.needs {
+        Needs::Password | Needs::Session => "client",
+        _ if path.contains("/internal/") => "admin",
+        _ => "server",
+    };
+    let secret = if level == "client" { "" } else { secret };
+    let mut asked = asked(village, level, method, &path, secret, body);
+    if operation.needs == Needs::Session {
+        asked
+            .headers_mut()
+            .insert("x-stack-refresh-token", cookie.parse().unwrap());
+    }
+    asked
 }
 
 /// A request on a level, with the key that opens it; an empty one is none.
