@@ -574,7 +574,8 @@ mod tests {
             let mut mac = hmac::Hmac::<Sha256>::new_from_slice(&key).unwrap();
             mac.update(&fingerprint.0);
             let expected: [u8; 32] = mac.finalize().into_bytes().into();
-            proptest::prop_assert_eq!(Pepper::new(&key).digest(&fingerprint).as_bytes(), &expected);
+            let digest = Pepper::new(&key).digest(&fingerprint);
+            proptest::prop_assert_eq!(digest.as_bytes(), &expected);
         }
 
         #[test]
