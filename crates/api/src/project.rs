@@ -6,12 +6,15 @@ use keyholt_core::found::Charter;
 use keyholt_core::id::ProjectId;
 use keyholt_core::owner::{OwnerKind, Standing};
 use keyholt_core::project::{
-    CATALOGUE_MAX, Catalogue, GRACE_MAX, KEYS_PER_OWNER_MAX, PASSWORD_CHARS_MIN_RANGE, SESSION_LONGEST_MAX,
+    CATALOGUE_MAX, CLAIMS_MAX, Catalogue, GRACE_MAX, KEYS_PER_OWNER_MAX, PASSWORD_CHARS_MIN_RANGE, ROTATION_MAX,
+    ROTATION_MIN, SESSION_LONGEST_MAX, TOKEN_LIFETIME_MAX, TOKEN_LIFETIME_MIN,
 };
 use keyholt_core::scope::Scope;
 use keyholt_core::secret::Prefix;
-use keyholt_core::text::{Description, Name, Slug};
+use keyholt_core::signing::Algorithm;
+use keyholt_core::text::{Audience, Description, Name, Slug};
 use keyholt_core::time::{Lifetime, Moment, Span};
+use keyholt_core::token::RESERVED_CLAIMS;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -73,6 +76,23 @@ pub struct Policy {
     /// The longest that an old secret may work after a rotation.
     #[schema(value_type = String, examples("30d"))]
     pub longest_grace: Span,
+    /// How access tokens are signed: `ES256`, `EdDSA` or `RS256`.
+    #[schema(examples("ES256"))]
+    pub token_algorithm: String,
+    /// How long a key signs access tokens before the next one does.
+    #[schema(value_type = String, examples("30d"))]
+    pub signing_key_rotation: Span,
+    /// The life of an access token that is asked for without saying.
+    #[schema(value_type = String, examples("5m"))]
+    pub token_default_lifetime: Span,
+    /// The longest life of an access token.
+    #[schema(value_type = String, examples("15m"))]
+    pub token_longest_lifetime: Span,
+    /// Whom an access token is for that is asked for without saying; `null` is the issuer.
+    #[schema(required)]
+    pub token_audience: Option<String>,
+    /// The members of a key's metadata that its access tokens carry as claims.
+    pub token_claims: Vec<String>,
     /// The names of the roles of an owner that is enrolled without naming any.
     pub default_roles: Vec<String>,
     /// How long a session lasts that is not refreshed.
@@ -111,6 +131,12 @@ impl Project {
                 },
                 default_grace: policy.default_grace,
                 longest_grace: policy.longest_grace,
+                token_algorithm: policy.tokens.algorithm.as_str().to_owned(),
+                signing_key_rotation: policy.tokens.rotation,
+                token_default_lifetime: policy.tokens.default_lifetime,
+                token_longest_lifetime: policy.tokens.longest_lifetime,
+                token_audience: policy.tokens.audience.as_ref().map(Audience::to_string),
+                token_claims: policy.tokens.claims.iter().cloned().collect(),
                 default_roles: names.role_names(&policy.default_roles),
                 session_idle: policy.log_in.idle,
                 session_longest: policy.log_in.longest,
@@ -248,6 +274,30 @@ pub struct AmendPolicy {
     #[serde(default, skip_serializing_if = "Patch::is_keep")]
     #[schema(value_type = String, required = false, max_length = 64)]
     pub longest_grace: Patch<String>,
+    /// How access tokens are signed. Another one than before makes another key.
+    #[serde(default, skip_serializing_if = "Patch::is_keep")]
+    #[schema(value_type = String, required = false, max_length = 8)]
+    pub token_algorithm: Patch<String>,
+    /// How long a key signs before the next one does, 1 hour to 366 days.
+    #[serde(default, skip_serializing_if = "Patch::is_keep")]
+    #[schema(value_type = String, required = false, max_length = 64)]
+    pub signing_key_rotation: Patch<String>,
+    /// The life of an access token that is asked for without saying, 10 seconds to 15 minutes.
+    #[serde(default, skip_serializing_if = "Patch::is_keep")]
+    #[schema(value_type = String, required = false, max_length = 64)]
+    pub token_default_lifetime: Patch<String>,
+    /// The longest life of an access token, 10 seconds to 15 minutes.
+    #[serde(default, skip_serializing_if = "Patch::is_keep")]
+    #[schema(value_type = String, required = false, max_length = 64)]
+    pub token_longest_lifetime: Patch<String>,
+    /// Whom an access token is for that is asked for without saying; `null` is the issuer.
+    #[serde(default, skip_serializing_if = "Patch::is_keep")]
+    #[schema(value_type = Option<String>, required = false, min_length = 1, max_length = 256)]
+    pub token_audience: Patch<String>,
+    /// The members of a key's metadata that its access tokens carry as claims.
+    #[serde(default, skip_serializing_if = "Patch::is_keep")]
+    #[schema(value_type = Vec<String>, required = false, max_items = 16)]
+    pub token_claims: Patch<Vec<String>>,
     /// The names or ids of the roles of an owner that is enrolled without naming any.
     #[serde(default, skip_serializing_if = "Patch::is_keep")]
     #[schema(value_type = Vec<String>, required = false, max_items = 32)]
@@ -289,6 +339,18 @@ pub struct ProjectChange {
     pub default_grace: Option<Span>,
     /// The longest grace.
     pub longest_grace: Option<Span>,
+    /// How access tokens are signed.
+    pub token_algorithm: Option<Algorithm>,
+    /// How long a key signs.
+    pub signing_key_rotation: Option<Span>,
+    /// The life of an access token that is asked for without saying.
+    pub token_default_lifetime: Option<Span>,
+    /// The longest life of an access token.
+    pub token_longest_lifetime: Option<Span>,
+    /// Whom an access token is for that is asked for without saying; `Some(None)` is the issuer.
+    pub token_audience: Option<Option<Audience>>,
+    /// The members of metadata that access tokens carry.
+    pub token_claims: Option<BTreeSet<String>>,
     /// The roles of an owner that is enrolled without naming any; still to be looked up.
     pub default_roles: Option<BTreeSet<Reference>>,
     /// How long a session lasts that is not refreshed.
@@ -325,6 +387,10 @@ impl AmendPolicy {
         let longest_lifetime = text("longest_lifetime", self.longest_lifetime);
         let default_grace = text("default_grace", self.default_grace);
         let longest_grace = text("longest_grace", self.longest_grace);
+        let token_algorithm = text("token_algorithm", self.token_algorithm);
+        let signing_key_rotation = text("signing_key_rotation", self.signing_key_rotation);
+        let token_default_lifetime = text("token_default_lifetime", self.token_default_lifetime);
+        let token_longest_lifetime = text("token_longest_lifetime", self.token_longest_lifetime);
         let session_idle = text("session_idle", self.session_idle);
         let session_longest = text("session_longest", self.session_longest);
         let prefix = prefix.map(|text| faults.read("prefix", Prefix::of_project(&text)));
@@ -332,6 +398,25 @@ impl AmendPolicy {
         let longest_lifetime = longest_lifetime.map(|text| read_lifetime(&mut faults, "longest_lifetime", &text));
         let default_grace = default_grace.map(|text| read_grace(&mut faults, "default_grace", &text));
         let longest_grace = longest_grace.map(|text| read_grace(&mut faults, "longest_grace", &text));
+        let token_algorithm = token_algorithm.map(|word| {
+            let unknown = || Reason(FaultCode::UnknownWord, "must be `ES256`, `EdDSA` or `RS256`".into());
+            faults.read("token_algorithm", Algorithm::parse(&word).ok_or_else(unknown))
+        });
+        let rotations = ROTATION_MIN..=ROTATION_MAX;
+        let signing_key_rotation =
+            signing_key_rotation.map(|text| read_within(&mut faults, "signing_key_rotation", &text, &rotations));
+        let lifetimes = TOKEN_LIFETIME_MIN..=TOKEN_LIFETIME_MAX;
+        let token_default_lifetime =
+            token_default_lifetime.map(|text| read_within(&mut faults, "token_default_lifetime", &text, &lifetimes));
+        let token_longest_lifetime =
+            token_longest_lifetime.map(|text| read_within(&mut faults, "token_longest_lifetime", &text, &lifetimes));
+        let token_audience = match self.token_audience {
+            Patch::Keep => None,
+            Patch::Clear => Some(Some(None)),
+            Patch::Set(text) => Some(faults.read("token_audience", Audience::new(&text)).map(Some)),
+        };
+        let token_claims = set(&mut faults, "token_claims", self.token_claims);
+        let token_claims = token_claims.map(|claims| read_claims(&mut faults, claims));
         let session_idle = session_idle.map(|text| read_session(&mut faults, "session_idle", &text));
         let session_longest = session_longest.map(|text| read_session(&mut faults, "session_longest", &text));
         let password_chars_min = set(&mut faults, "password_chars_min", self.password_chars_min);
@@ -358,6 +443,12 @@ impl AmendPolicy {
                 default_grace: all_or(default_grace)?,
                 longest_grace: all_or(longest_grace)?,
                 default_roles: all_or(default_roles)?,
+                token_algorithm: all_or(token_algorithm)?,
+                signing_key_rotation: all_or(signing_key_rotation)?,
+                token_default_lifetime: all_or(token_default_lifetime)?,
+                token_longest_lifetime: all_or(token_longest_lifetime)?,
+                token_audience: all_or(token_audience)?,
+                token_claims: all_or(token_claims)?,
                 session_idle: all_or(session_idle)?,
                 session_longest: all_or(session_longest)?,
                 password_chars_min: all_or(password_chars_min)?,
@@ -409,6 +500,34 @@ fn password_chars(least: u16) -> Result<u16, Reason> {
         let (least, most) = PASSWORD_CHARS_MIN_RANGE.into_inner();
         Err(Reason(FaultCode::Range, format!("must be {least} to {most}").into()))
     }
+}
+
+fn read_within(faults: &mut Faults, field: &str, text: &str, range: &std::ops::RangeInclusive<Span>) -> Option<Span> {
+    let span: Span = faults.read(field, text.parse())?;
+    if range.contains(&span) {
+        return Some(span);
+    }
+    let reason = format!("must be {} to {}", range.start(), range.end());
+    faults.add(field, Reason(FaultCode::Range, reason.into()));
+    None
+}
+
+/// Most bytes in the name of a claim.
+const CLAIM_BYTES_MAX: usize = 64;
+
+fn read_claims(faults: &mut Faults, claims: Vec<String>) -> Option<BTreeSet<String>> {
+    if claims.len() > CLAIMS_MAX {
+        faults.add("token_claims", too_many(CLAIMS_MAX));
+        return None;
+    }
+    let claims = faults.read_each("token_claims", claims, |claim| {
+        if claim.is_empty() || claim.len() > CLAIM_BYTES_MAX || RESERVED_CLAIMS.contains(&claim.as_str()) {
+            let reason = format!("must be 1 to {CLAIM_BYTES_MAX} bytes, and no claim about the token itself");
+            return Err(Reason(FaultCode::Conflict, reason.into()));
+        }
+        Ok(claim)
+    })?;
+    Some(claims.into_iter().collect())
 }
 
 fn read_kinds(faults: &mut Faults, kinds: &[String]) -> Option<BTreeSet<OwnerKind>> {

@@ -5,6 +5,7 @@ mod backup;
 mod completions;
 mod doctor;
 mod events;
+mod jwks;
 mod keys;
 mod list;
 mod login;
@@ -17,6 +18,7 @@ mod services;
 mod sessions;
 mod setup;
 mod teams;
+mod token;
 mod users;
 mod version;
 mod whoami;
@@ -76,6 +78,11 @@ pub enum ClientCommand {
     /// Keys: create, find, verify, change, rotate and revoke them
     #[command(subcommand, visible_alias = "key")]
     Keys(keys::Keys),
+    /// Exchange the stored credential for an access token, and print only that
+    Token(token::Token),
+    /// Signing keys: list, rotate and withdraw those that sign access tokens
+    #[command(subcommand)]
+    Jwks(jwks::Jwks),
     /// Events: the audit trail
     #[command(subcommand, visible_alias = "audit")]
     Events(events::Events),
@@ -105,6 +112,8 @@ impl ClientCommand {
             Self::Services(verb) => verb.run(context).await,
             Self::Roles(verb) => verb.run(context).await,
             Self::Keys(verb) => verb.run(context).await,
+            Self::Token(words) => words.run(context).await,
+            Self::Jwks(verb) => verb.run(context).await,
             Self::Events(verb) => verb.run(context).await,
             Self::Doctor(words) => words.run(context).await,
             Self::Completions(words) => words.run(context),

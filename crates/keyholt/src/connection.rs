@@ -6,6 +6,7 @@ pub mod server;
 use std::path::Path as FilePath;
 use std::time::Duration;
 
+use keyholt_api::oauth::OAuthError;
 use keyholt_api::problem::{MEDIA_TYPE, Problem};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, IF_MATCH, RETRY_AFTER};
 use reqwest::{Client, Response, StatusCode, redirect};
@@ -13,7 +14,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::{sleep, timeout};
 use zeroize::Zeroizing;
 
-use crate::connection::request::{Patience, Repeat, Request};
+use crate::connection::request::{Encoding, Patience, Repeat, Request};
 use crate::connection::server::Server;
 use crate::login::Credential;
 use crate::trouble::Trouble;
@@ -193,6 +194,13 @@ impl Connection {
                 return Err(self.explained(Trouble::refused(&request.purpose, problem, json.to_string(), page)));
             }
         }
+        if request.encoding == Encoding::Form {
+            let json = self.body_of(request, response).await?;
+            if let Ok(error) = serde_json::from_str::<OAuthError>(&json) {
+                return Err(Trouble::new(format!("cannot {}", request.purpose))
+                    .caused_by(format!("{} ({})", error.error_description, error.error)));
+            }
+        }
         Err(Trouble::new(format!("cannot {}", request.purpose))
             .caused_by(format!(
                 "{} answered `{status}`, and not in Keyholt's words",
@@ -263,7 +271,9 @@ impl Connection {
             sent = sent.query(&request.query);
         }
         if let Some(body) = &request.body {
-            sent = sent.header(CONTENT_TYPE, "application/json").body(body.to_vec());
+            sent = sent
+                .header(CONTENT_TYPE, request.encoding.media_type())
+                .body(body.to_vec());
         }
         sent.send().await
     }

@@ -181,14 +181,19 @@ impl Context {
         Connection::new(server, credential, self.choice.ca_file.as_deref(), self.choice.patience)
     }
 
+    /// The caller's own credential.
+    pub fn credential(&self) -> Result<Credential, Trouble> {
+        let (server, _) = self.server()?;
+        self.wallet.credential(&server.to_string())?.ok_or_else(|| {
+            Trouble::new(format!("you are not logged in to {server}"))
+                .hint("log in with `keyholt login`, or set KEYHOLT_CREDENTIAL_FILE")
+        })
+    }
+
     /// The connection with the caller's own credential.
     pub fn connection(&mut self) -> Result<&Connection, Trouble> {
         if self.connection.is_none() {
-            let (server, _) = self.server()?;
-            let credential = self.wallet.credential(&server.to_string())?.ok_or_else(|| {
-                Trouble::new(format!("you are not logged in to {server}"))
-                    .hint("log in with `keyholt login`, or set KEYHOLT_CREDENTIAL_FILE")
-            })?;
+            let credential = self.credential()?;
             self.connection = Some(self.connection_with(Some(&credential))?);
         }
         // It was put there just now.

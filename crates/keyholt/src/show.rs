@@ -6,6 +6,7 @@ mod owner;
 mod project;
 mod role;
 mod session;
+mod signing_key;
 mod verdict;
 
 use keyholt_api::reference::OwnerName;

@@ -8,7 +8,7 @@ use keyholt_api::patch::Patch;
 use keyholt_api::project::{AmendPolicy, AmendProject, CreateProject, Project, ProjectPage};
 use serde_json::Value;
 
-use super::arguments::{CauseArgument, RevisionArgument, replace_or_empty, some_if_any};
+use super::arguments::{CauseArgument, RevisionArgument, replace_or_empty, set_or_clear, some_if_any};
 use super::list::{ListArguments, list};
 use super::records;
 use crate::connection::request::{Path, Request};
@@ -88,6 +88,27 @@ pub struct Change {
     /// The longest that an old secret may work after a rotation, such as `30d`
     #[arg(long, value_name = "TIME")]
     longest_grace: Option<String>,
+    /// How access tokens are signed: ES256, EdDSA or RS256
+    #[arg(long, value_name = "ALGORITHM")]
+    token_algorithm: Option<String>,
+    /// How long a key signs access tokens before the next one does
+    #[arg(long, value_name = "TIME")]
+    signing_key_rotation: Option<String>,
+    /// The life of an access token that is asked for without saying
+    #[arg(long, value_name = "TIME")]
+    token_default_lifetime: Option<String>,
+    /// The longest life of an access token
+    #[arg(long, value_name = "TIME")]
+    token_longest_lifetime: Option<String>,
+    /// Whom an access token is for that is asked for without saying
+    #[arg(long, value_name = "AUDIENCE")]
+    token_audience: Option<String>,
+    /// It is for the issuer again
+    #[arg(long, conflicts_with = "token_audience")]
+    no_token_audience: bool,
+    /// A member of a key's metadata that its access tokens carry; may be repeated, in place of all before
+    #[arg(long = "token-claim", value_name = "NAME")]
+    token_claims: Vec<String>,
     /// How long a session lasts that is not refreshed, such as `14d`
     #[arg(long, value_name = "TIME")]
     session_idle: Option<String>,
@@ -220,6 +241,12 @@ async fn change(context: &mut Context, words: Change) -> Result<Exit, Trouble> {
         session_longest: words.session_longest.into(),
         password_chars_min: words.password_chars_min.into(),
         default_roles: replace_or_empty(words.default_roles, words.no_default_roles),
+        token_algorithm: words.token_algorithm.into(),
+        signing_key_rotation: words.signing_key_rotation.into(),
+        token_default_lifetime: words.token_default_lifetime.into(),
+        token_longest_lifetime: words.token_longest_lifetime.into(),
+        token_audience: set_or_clear(words.token_audience, words.no_token_audience),
+        token_claims: some_if_any(words.token_claims).into(),
     };
     let body = AmendProject {
         slug: words.slug.into(),

@@ -62,6 +62,25 @@ pub enum Repeat {
     Never,
 }
 
+/// How a body is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Encoding {
+    /// As JSON.
+    Json,
+    /// As a form.
+    Form,
+}
+
+impl Encoding {
+    /// The word for it in a header.
+    pub const fn media_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Form => "application/x-www-form-urlencoded",
+        }
+    }
+}
+
 /// How long an answer may take.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Patience {
@@ -86,6 +105,7 @@ pub struct Request {
     pub(super) path: Path,
     pub(super) query: Vec<(String, String)>,
     pub(super) body: Option<Zeroizing<Vec<u8>>>,
+    pub(super) encoding: Encoding,
     pub(super) repeat: Repeat,
     pub(super) revision: Option<u32>,
     pub(super) patience: Patience,
@@ -100,6 +120,30 @@ impl Request {
     /// A question with a body, which changes nothing.
     pub fn ask(path: Path, purpose: impl Into<String>) -> Self {
         Self::new(Method::POST, path, Repeat::Read, purpose)
+    }
+
+    /// A form for an OAuth endpoint, which changes nothing.
+    pub fn form(path: Path, form: &[(&str, &str)], purpose: impl Into<String>) -> Self {
+        let mut encoded = Zeroizing::new(Vec::new());
+        for (name, value) in form {
+            if !encoded.is_empty() {
+                encoded.push(b'&');
+            }
+            encoded.extend_from_slice(name.as_bytes());
+            encoded.push(b'=');
+            for byte in value.bytes() {
+                if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+                    encoded.push(byte);
+                } else {
+                    encoded.extend_from_slice(format!("%{byte:02X}").as_bytes());
+                }
+            }
+        }
+        Self {
+            body: Some(encoded),
+            encoding: Encoding::Form,
+            ..Self::new(Method::POST, path, Repeat::Read, purpose)
+        }
     }
 
     /// A request that makes a key; it carries an `Idempotency-Key`, so that a lost answer can be asked for again.
@@ -139,6 +183,7 @@ impl Request {
             path,
             query: Vec::new(),
             body: None,
+            encoding: Encoding::Json,
             repeat,
             revision: None,
             patience: Patience::Usual,

@@ -7,7 +7,7 @@ use keyholt_api::page::PageRequest;
 use keyholt_api::project::{AmendProject, CreateProject, Project, ProjectChange, ProjectPage};
 use keyholt_core::commit::Record;
 use keyholt_core::id::{RoleId, SYSTEM};
-use keyholt_core::project::{LogInPolicy, Policy};
+use keyholt_core::project::{LogInPolicy, Policy, TokenPolicy};
 use keyholt_store::RecordQuery;
 
 use super::body::{Json, MaybeJson, json};
@@ -103,7 +103,14 @@ fn policy(door: &Door, at: &InProject, before: Policy, change: &ProjectChange) -
         .as_ref()
         .map(|roles| roles.iter().map(role).collect());
     Policy {
-        tokens: before.tokens,
+        tokens: TokenPolicy {
+            algorithm: change.token_algorithm.unwrap_or(before.tokens.algorithm),
+            rotation: change.signing_key_rotation.unwrap_or(before.tokens.rotation),
+            default_lifetime: change.token_default_lifetime.unwrap_or(before.tokens.default_lifetime),
+            longest_lifetime: change.token_longest_lifetime.unwrap_or(before.tokens.longest_lifetime),
+            audience: change.token_audience.clone().unwrap_or(before.tokens.audience),
+            claims: change.token_claims.clone().unwrap_or(before.tokens.claims),
+        },
         prefix: change.prefix.clone().unwrap_or(before.prefix),
         default_lifetime: change.default_lifetime.unwrap_or(before.default_lifetime),
         longest_lifetime: change.longest_lifetime.unwrap_or(before.longest_lifetime),
