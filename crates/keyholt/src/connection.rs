@@ -187,15 +187,12 @@ impl Connection {
         let status = response.status();
         let told = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
         let is_problem = told.is_some_and(|kind| kind.split(';').next().map(str::trim) == Some(MEDIA_TYPE));
-        if is_problem {
+        if is_problem || request.encoding == Encoding::Form {
             let json = self.body_of(request, response).await?;
             if let Ok(problem) = serde_json::from_str::<Problem>(&json) {
                 let page = self.server.page_of(&problem.kind);
                 return Err(self.explained(Trouble::refused(&request.purpose, problem, json.to_string(), page)));
             }
-        }
-        if request.encoding == Encoding::Form {
-            let json = self.body_of(request, response).await?;
             if let Ok(error) = serde_json::from_str::<OAuthError>(&json) {
                 return Err(Trouble::new(format!("cannot {}", request.purpose))
                     .caused_by(format!("{} ({})", error.error_description, error.error)));
