@@ -138,6 +138,8 @@ impl ClientCommand {
             | Self::Services(_)
             | Self::Roles(_)
             | Self::Keys(_)
+            | Self::Token(_)
+            | Self::Jwks(_)
             | Self::Events(_) => true,
         }
     }

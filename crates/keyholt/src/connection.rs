@@ -193,8 +193,7 @@ impl Connection {
                 let page = self.server.page_of(&problem.kind);
                 return Err(self.explained(Trouble::refused(&request.purpose, problem, json.to_string(), page)));
             }
-        }
-        if request.encoding == Encoding::Form {
+        } else if request.encoding == Encoding::Form {
             let json = self.body_of(request, response).await?;
             if let Ok(error) = serde_json::from_str::<OAuthError>(&json) {
                 return Err(Trouble::new(format!("cannot {}", request.purpose))
