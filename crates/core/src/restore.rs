@@ -15,6 +15,7 @@ use crate::role::Role;
 use crate::scope::{Access, ScopeSet};
 use crate::secret::{Credentials, Digest, Fingerprint, Pepper};
 use crate::setup::Setup;
+use crate::signing::SigningKey;
 use crate::text::{Cause, TextError};
 use crate::time::Moment;
 
@@ -104,7 +105,8 @@ pub fn carry_over(backup: &Record, present: Present<'_>, source: &Source, now: M
     let mut after = backup.clone();
     let mut endings = BTreeSet::new();
     match &mut after {
-        Record::Setup(_) | Record::SigningKey(_) | Record::Token(_) => {}
+        Record::Setup(_) | Record::Token(_) => {}
+        Record::SigningKey(key) => end_signing_key(key, present, now, &mut endings),
         Record::Key(key) => end_key(key, present, now, &mut endings),
         Record::Role(role) => end_role(role, present, &mut endings),
         Record::Password(password) => match present {
@@ -392,8 +394,25 @@ fn keep_members(team: &mut Team, present: &Team) -> bool {
 }
 
 /// The verb that the audit trail knows for the hardest of these endings.
+/// A signing key that was withdrawn after the backup, or of which nobody knows, signs nothing any more: it may be in wrong
+/// hands, and a new one costs nothing.
+fn end_signing_key(key: &mut SigningKey, present: Present<'_>, now: Moment, endings: &mut BTreeSet<Ending>) {
+    let ending = match present {
+        Present::There(Record::SigningKey(present)) if present.withdrawn_at.is_none() => return,
+        Present::There(_) => Ending::Revoked,
+        Present::Gone => Ending::Gone,
+        Present::Tampered => Ending::Tampered,
+    };
+    if key.withdrawn_at.is_none() {
+        key.withdrawn_at = Some(now);
+        key.sealed = String::new();
+        endings.insert(ending);
+    }
+}
+
 fn verb(noun: Noun, endings: &BTreeSet<Ending>) -> &'static str {
     match (noun, endings.first()) {
+        (Noun::SigningKey, _) => "withdraw",
         (Noun::Key, Some(Ending::Revoked | Ending::Gone)) => "revoke",
         (Noun::Key, Some(Ending::Rotated)) => "rotate",
         (Noun::Key, Some(Ending::Narrowed | Ending::Shortened)) => "amend",

@@ -123,10 +123,11 @@ impl Verifier {
             }
             Algorithm::EdDsa if is("kty", "OKP") && is("crv", "Ed25519") => ParsedPublicKey::new(&ED25519, bytes("x")?),
             Algorithm::Rs256 if is("kty", "RSA") => {
-                let components = RsaPublicKeyComponents {
-                    n: bytes("n")?,
-                    e: bytes("e")?,
-                };
+                let (n, e) = (bytes("n")?, bytes("e")?);
+                if e != [1, 0, 1] || is_guessable(&n) {
+                    return Err(Bad);
+                }
+                let components = RsaPublicKeyComponents { n, e };
                 let key: aws_lc_rs::rsa::PublicEncryptingKey = components.try_into().map_err(|_| Bad)?;
                 let der = AsDer::<aws_lc_rs::encoding::PublicKeyX509Der<'_>>::as_der(&key).map_err(|_| Bad)?;
                 ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, der.as_ref())
@@ -138,6 +139,20 @@ impl Verifier {
             parsed: parsed.map_err(|_| Bad)?,
         })
     }
+}
+
+/// Whether a modulus has the mark of the generator whose keys can be factored (CVE-2017-15361): modulo each of these primes
+/// it is a power of 65537. Of others fewer than one in a hundred million are.
+fn is_guessable(n: &[u8]) -> bool {
+    const PRIMES: [u32; 17] = [11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151, 157];
+    PRIMES.into_iter().all(|prime| {
+        let rest = n.iter().fold(0, |rest, byte| (rest * 256 + u32::from(*byte)) % prime);
+        let mut power = 1;
+        (0..prime).any(|_| {
+            power = power * (65_537 % prime) % prime;
+            power == rest
+        })
+    })
 }
 
 /// The private half of a key, ready to sign. It is read once, not for every signature: reading costs as much as signing.
