@@ -43,7 +43,7 @@ async fn verifying_makes_no_store_call() {
                 },
                 counting: Counting::Counted,
             };
-            assert_eq!(house.keeper.admit(&admitted), Ok(house.project()));
+            assert!(house.keeper.admit(&admitted).is_ok());
             house.keeper.may_verify(&actor, house.project()).unwrap();
             let told = house
                 .keeper

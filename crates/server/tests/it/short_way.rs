@@ -27,7 +27,7 @@ const LIMITS: Limits = Limits {
 
 fn open_to_the_street(house: &House) -> Handle {
     let keeper = Arc::clone(&house.keeper);
-    let router = router(Arc::clone(&keeper), Settings::default());
+    let router = router(Arc::clone(&keeper), Arc::new(Settings::default()));
     let listener = listen::bind("127.0.0.1:0".parse().unwrap()).unwrap();
     listen::listen(listener, &Transport::Plain, NonZeroUsize::MIN, LIMITS, move |_| {
         let door = Door::Native {
