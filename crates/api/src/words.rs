@@ -80,6 +80,10 @@ words! {
         Service,
         /// A user's password.
         Password,
+        /// A key that signs access tokens.
+        SigningKey,
+        /// An access token that was revoked before its end.
+        Token,
         /// A key.
         Key,
         /// The set-up.

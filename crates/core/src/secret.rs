@@ -210,7 +210,7 @@ fn check_holds(text: &[u8], check: &[u8]) -> bool {
     number == u64::from(crc32fast::hash(text))
 }
 
-/// What a symbol stands for; for other bytes something no sum of which is a CRC-32.
+/// What a symbol stands for; for other bytes something no sum of which is a CRC-32, or more than a word holds.
 fn value(symbol: u8) -> u64 {
     const NONE: u8 = u8::MAX;
     const VALUES: [u8; 256] = {
@@ -223,7 +223,7 @@ fn value(symbol: u8) -> u64 {
         values
     };
     match VALUES.get(usize::from(symbol)) {
-        Some(&NONE) | None => 1 << 40,
+        Some(&NONE) | None => 1 << 33,
         Some(&value) => u64::from(value),
     }
 }

@@ -143,9 +143,7 @@ fn a_change_replaces_one_revision_by_the_next_whatever_the_caller_counted() {
             Record::Team(team) => team.revision = Revision::from_number(99),
             Record::Service(service) => service.revision = Revision::from_number(99),
             Record::Role(role) => role.revision = Revision::from_number(99),
-            Record::Setup(_) | Record::Project(_) | Record::Key(_) | Record::Password(_) => {
-                unreachable!("not among them")
-            }
+            _ => unreachable!("not among them"),
         }
         let why = Some(cause("it was time"));
         let (after, commit) = change(&leave, &before, after, &nothing(), why.clone(), world.now).unwrap();

@@ -102,7 +102,9 @@ fn a_client_made_secret_never_leaves_as_itself() {
         "policy": {
             "prefix": "acme", "default_lifetime": "unlimited", "longest_lifetime": "unlimited", "owners": ["user"],
             "keys_per_owner": 10, "scopes": null, "default_grace": "1d", "longest_grace": "30d", "default_roles": [],
-            "session_idle": "7d", "session_longest": "30d", "password_chars_min": 15
+            "session_idle": "7d", "session_longest": "30d", "password_chars_min": 15,
+            "token_algorithm": "ES256", "signing_key_rotation": "30d", "token_default_lifetime": "5m",
+            "token_longest_lifetime": "15m", "token_audience": null, "token_claims": []
         },
         "suspended_since": null, "created_at": "2030-01-01T00:00:00Z", "revision": 1,
     });

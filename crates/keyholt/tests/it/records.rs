@@ -169,7 +169,9 @@ fn a_policy_is_changed_member_by_member() {
             "prefix": "acme", "default_lifetime": "90d", "longest_lifetime": "365d", "owners": ["user", "service"],
             "keys_per_owner": 10, "scopes": {"orders:read": "Read orders", "orders:write": ""}, "default_grace": "1d",
             "longest_grace": "30d", "default_roles": ["member"], "session_idle": "7d", "session_longest": "30d",
-            "password_chars_min": 15
+            "password_chars_min": 15,
+            "token_algorithm": "ES256", "signing_key_rotation": "30d", "token_default_lifetime": "5m",
+            "token_longest_lifetime": "15m", "token_audience": null, "token_claims": []
         },
         "suspended_since": null, "created_at": "2030-01-01T00:00:00Z", "revision": 2,
     });
