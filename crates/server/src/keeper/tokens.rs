@@ -13,8 +13,8 @@ use keyholt_core::secret::Presented;
 use keyholt_core::text::Audience;
 use keyholt_core::time::Moment;
 use keyholt_core::token::{
-    Bearer, COMPONENT_LIFETIME_MAX, ComponentWish, Mint, MintError, Narrowed, RESERVED_CLAIMS, Subject, Token, TokenWish,
-    default_audience, extra_claims, mint, mint_component,
+    Bearer, COMPONENT_LIFETIME_MAX, ComponentWish, Mint, MintError, Narrowed, RESERVED_CLAIMS, Subject, Token,
+    TokenWish, default_audience, extra_claims, mint, mint_component,
 };
 use keyholt_core::verify::{Ask, Dossier, Form, Verification, judge, standing};
 use serde_json::Value;

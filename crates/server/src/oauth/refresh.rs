@@ -15,7 +15,12 @@ use crate::keeper::{Keeper, Refusal, Unauthenticated};
 ///
 /// `scopes` can make the access token smaller, and names nothing that is not there: a token that was used up must not be
 /// lost for a scope that somebody was meanwhile denied.
-pub async fn refresh(keeper: &Keeper, form: &Form, scopes: Option<ScopeSet>, source: Source) -> Result<Response, OAuthFail> {
+pub async fn refresh(
+    keeper: &Keeper,
+    form: &Form,
+    scopes: Option<ScopeSet>,
+    source: Source,
+) -> Result<Response, OAuthFail> {
     let token = form.need("refresh_token")?;
     let refreshed = keeper.refresh(token, source).await.map_err(refused)?;
     let wished = scopes.map_or(Wished::All, Wished::Only);

@@ -9,8 +9,8 @@ use keyholt_core::found::Charter;
 use keyholt_core::id::{KeyId, ProjectId, SYSTEM, UserId};
 use keyholt_core::owner::{Owner, OwnerKind};
 use keyholt_core::secret::Prefix;
-use keyholt_core::token::Wished;
 use keyholt_core::text::{Name, Slug};
+use keyholt_core::token::Wished;
 use keyholt_server::http::{Needs, Operation, operations};
 use serde_json::{Value, json};
 

@@ -23,7 +23,8 @@ async fn log_in(wire: &Wire, body: Value) -> Value {
 }
 
 async fn refresh(wire: &Wire, token: &str) -> Reply {
-    wire.post("", "/v1/sessions/refresh", json!({"refresh_token": token})).await
+    wire.post("", "/v1/sessions/refresh", json!({"refresh_token": token}))
+        .await
 }
 
 async fn grant(wire: &Wire, token: &str, more: &str) -> Reply {
@@ -52,16 +53,24 @@ async fn a_log_in_opens_doors_until_it_ends() {
     let (house, wire) = opened().await;
     let answer = log_in(&wire, json!({"login": "ada", "password": STAPLE})).await;
     let (token, access) = secrets(&answer);
-    assert_eq!((answer["token_type"].clone(), answer["expires_in"].clone()), (json!("Bearer"), json!(300)));
+    assert_eq!(
+        (answer["token_type"].clone(), answer["expires_in"].clone()),
+        (json!("Bearer"), json!(300))
+    );
     let whoami = wire.get(&access, "/v1/self").await.ok().json();
-    assert_eq!((whoami["owner"]["handle"].clone(), whoami["key"]["kind"].clone()), (json!("ada"), json!("session")));
+    assert_eq!(
+        (whoami["owner"]["handle"].clone(), whoami["key"]["kind"].clone()),
+        (json!("ada"), json!("session"))
+    );
     assert_eq!(house.code(&access, &["orders:read"]), "valid");
     let mine = wire.get(&access, "/v1/self/sessions").await.ok().json();
     assert_eq!(mine["sessions"][0]["current"], true);
     // The session's own secret opens nothing.
     assert_eq!(wire.get(&token, "/v1/self").await.code(), "invalid_credential");
 
-    let out = wire.post("", "/v1/sessions/log-out", json!({"refresh_token": token})).await;
+    let out = wire
+        .post("", "/v1/sessions/log-out", json!({"refresh_token": token}))
+        .await;
     assert_eq!(out.status, 204);
     assert_eq!(wire.get(&access, "/v1/self").await.code(), "invalid_credential");
     assert_eq!(house.code(&access, &["orders:read"]), "revoked");
@@ -71,12 +80,23 @@ async fn a_log_in_opens_doors_until_it_ends() {
 async fn suspending_the_user_stops_the_access_token_at_once_and_lifting_it_restores_it() {
     let (house, wire) = opened().await;
     let (_, access) = secrets(&log_in(&wire, json!({"login": "ada", "password": STAPLE})).await);
-    let ada = house.keeper.owner_named(house.project(), keyholt_core::owner::OwnerKind::User, "ada").unwrap();
+    let ada = house
+        .keeper
+        .owner_named(house.project(), keyholt_core::owner::OwnerKind::User, "ada")
+        .unwrap();
     let (olga, project): (_, _) = (house.olga(), house.project());
-    house.keeper.suspend_owner(&olga, project, ada, None, None).await.unwrap();
+    house
+        .keeper
+        .suspend_owner(&olga, project, ada, None, None)
+        .await
+        .unwrap();
     assert_eq!(house.code(&access, &[]), "owner_suspended");
     assert_eq!(wire.get(&access, "/v1/self").await.code(), "invalid_credential");
-    house.keeper.resume_owner(&olga, project, ada, None, None).await.unwrap();
+    house
+        .keeper
+        .resume_owner(&olga, project, ada, None, None)
+        .await
+        .unwrap();
     assert_eq!(house.code(&access, &[]), "valid");
     assert!(matches!(ada, Owner::User(_)));
 }
@@ -111,16 +131,29 @@ async fn oauth_clients_refresh_with_the_grant_that_they_know() {
     let answer = grant(&wire, &first, "&scope=orders%3Aread").await.ok();
     assert_eq!(answer.header("cache-control"), "no-store");
     let (second, access) = secrets(&answer.json());
-    assert_eq!((answer.json()["scope"].clone(), answer.json()["token_type"].clone()), (json!("orders:read"), json!("Bearer")));
+    assert_eq!(
+        (answer.json()["scope"].clone(), answer.json()["token_type"].clone()),
+        (json!("orders:read"), json!("Bearer"))
+    );
     assert_eq!(house.code(&access, &["orders:write"]), "insufficient_scope");
     // What is asked for and not there is not there; the token is not lost for it.
-    let answer = grant(&wire, &second, "&scope=orders%3Aread%20users%3Aread").await.ok().json();
+    let answer = grant(&wire, &second, "&scope=orders%3Aread%20users%3Aread")
+        .await
+        .ok()
+        .json();
     assert_eq!(answer["scope"], "orders:read");
     let (third, _) = secrets(&answer);
     house.advance(Span::secs(60));
-    for (token, error) in [(second.as_str(), "invalid_grant"), (&third, "invalid_grant"), ("nonsense", "invalid_grant")] {
+    for (token, error) in [
+        (second.as_str(), "invalid_grant"),
+        (&third, "invalid_grant"),
+        ("nonsense", "invalid_grant"),
+    ] {
         let refused = grant(&wire, token, "").await;
-        assert_eq!((refused.status.as_u16(), refused.json()["error"].clone()), (400, json!(error)));
+        assert_eq!(
+            (refused.status.as_u16(), refused.json()["error"].clone()),
+            (400, json!(error))
+        );
     }
     assert_eq!(grant(&wire, "", "").await.json()["error"], "invalid_request");
 }
