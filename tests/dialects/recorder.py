@@ -41,7 +41,7 @@ class Names:
         for told in sorted(self.told, key=len, reverse=True):
             text = text.replace(told, self.name(self.told[told], told)) if told in text else text
         text = HASH.sub("<hash>", PASSWORD.sub("<password>", text))
-        for kind, pattern in (("packed", PACKED), ("token", SHAPED_LIKE_JWT), ("secret", SECRET), ("id", UUID)):
+        for kind, pattern in (("token", SHAPED_LIKE_JWT), ("packed", PACKED), ("secret", SECRET), ("id", UUID)):
             text = pattern.sub(lambda found, kind=kind: self.name(kind, found.group()), text)
         text = TIME.sub("<time>", text)
         return EPOCH.sub("<instant>", text)

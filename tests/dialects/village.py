@@ -4,12 +4,14 @@ import json
 import os
 import pathlib
 import re
+import time
 import urllib.request
 
 from lines import canary
 
 TOKEN = re.compile(r"echo (\S+) \|")
 SPOKEN = re.compile(r"The dialect (\w+) is spoken at (\S+)")
+GREETING_SECONDS_MAX = 60
 # Long, and in nobody's list of common passwords.
 PASSWORD = "a holt is a den, this one is for keys"
 canary(PASSWORD)
@@ -38,9 +40,19 @@ class Native:
         return json.loads(text) if text else None
 
 
+def greeting(output: pathlib.Path) -> str:
+    """All that the server says when it starts; it answers before it has said everything."""
+    deadline = time.monotonic() + GREETING_SECONDS_MAX
+    while "users create" not in (said := output.read_text()):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"the server has not said what to do next:\n{said}")
+        time.sleep(0.05)
+    return said
+
+
 def open_village() -> dict[str, str]:
     """Makes everybody; answers what the clients need to know, as environment."""
-    said = pathlib.Path(os.environ["TRIAL_OUTPUT"]).read_text()
+    said = greeting(pathlib.Path(os.environ["TRIAL_OUTPUT"]))
     native = Native(f"http://{os.environ['TRIAL_ADDRESS']}", said)
     native.call("POST", "/v1/projects", {"slug": "acme", "name": "Acme"})
     people = {"ada": "member", "bob": "member", "root": "admin"}

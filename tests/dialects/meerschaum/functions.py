@@ -222,6 +222,61 @@ def _():
     equal([token.label for token in connector.get_tokens()], ["laptop"])
 
 
+@line("APIConnector.login with name and password")
+def _():
+    by_name = mrsm.get_connector("api:ada")
+    equal(by_name.login_scheme, "password")
+    equal(by_name.login()[0], True)
+    equal(by_name._expires > datetime.now(timezone.utc).replace(tzinfo=None), True)
+    equal(by_name.get_user_id(ada), uuid.UUID(os.environ["ADA_ID"]))
+    wrong = mrsm.get_connector("api", "wrong", **place, username="ada", password="a holt is a den, and no other")
+    equal(wrong.login(warn=False)[0], False)
+
+
+@line("APIConnector.login with client id and client secret")
+def _():
+    token = Token(label="client", user=ada, scopes=["users:read"], instance=mrsm.get_connector("api:ada"))
+    equal(token.register()[0], True)
+    canary(token.secret)
+    canary(token.get_api_key())
+    client = mrsm.get_connector("api", "client", **place, client_id=str(token.id), client_secret=token.secret)
+    equal(client.login_scheme, "client_credentials")
+    equal(client.login()[0], True)
+    equal(client.get_user_id(ada), uuid.UUID(os.environ["ADA_ID"]))
+    equal(client.get_tokens(), [])
+    equal(token.invalidate()[0], True)
+    # What the token has made ends with it.
+    equal(client.get_users(), [])
+    equal(client.login(warn=False)[0], False)
+    equal(token.delete()[0], True)
+
+
+def mrsm_command(*words: str) -> tuple[int, str]:
+    """Runs the command line; answers its status and what it printed."""
+    ran = subprocess.run(["mrsm", *words], capture_output=True, text=True, timeout=180, stdin=subprocess.DEVNULL)
+    printed = ran.stdout + ran.stderr
+    for found in re.findall(r"mrsm-key:[A-Za-z0-9+/=]+|\"secret\": \"[^\"]+\"|Client Secret: \S+", printed):
+        canary(found.split(": ")[-1].strip('"'))
+    return ran.returncode, printed
+
+
+@line("command line: mrsm login")
+def _():
+    equal(mrsm_command("login", "api:ada")[0], 0)
+
+
+@line("command line: mrsm register token")
+def _():
+    status, printed = mrsm_command(
+        "register", "token", "--name", "by-hand", "--ttl-days", "30", "--scopes", "pipes:read", "users:read", "-i", "api:ada"
+    )
+    equal((status, "Client ID" in printed and "API Key" in printed), (0, True))
+    status, printed = mrsm_command("register", "token", "--name", "by-script", "--nopretty", "-i", "api:ada")
+    equal((status, '"by-script"' in printed), (0, True))
+    for token in connector.get_tokens(labels=["by-hand", "by-script"]):
+        equal(token.delete(), (True, "Success"))
+
+
 @line("a token of another Meerschaum, imported with its hash")
 def _():
     from meerschaum.core.User import hash_password
@@ -252,11 +307,11 @@ def _():
     equal(veteran.login()[0], False)
 
 
-def example(name: str) -> str:
+def example(name: str, **environment: str) -> str:
     """Runs an example program; answers what it printed."""
     program = pathlib.Path(sys.argv[1]) / name
     command = [sys.executable, program] if program.suffix == ".py" else ["bash", program]
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=120, env=os.environ | {"SERVER": url.geturl()})
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=120, env=os.environ | environment)
     if ran.returncode:
         raise AssertionError(f"{name} ended with {ran.returncode}: {ran.stdout}{ran.stderr}")
     return ran.stdout
@@ -268,6 +323,14 @@ def _():
     for found in re.findall(r"^(?:Client Secret|API Key): (\S+)$", told, re.MULTILINE):
         canary(found)
     equal(told.splitlines()[-1], "Deleted.")
+
+
+@line("examples/meerschaum/curl.sh")
+def _():
+    token = register("curl", scopes=["users:read"])
+    shown = {"CLIENT_ID": str(token.id), "CLIENT_SECRET": token.secret, "API_KEY": token.get_api_key()}
+    equal(example("curl.sh", SERVER=url.geturl(), **shown), "ada\nada\n")
+    equal(token.delete(), (True, "Success"))
 
 
 line.end()

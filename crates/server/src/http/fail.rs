@@ -79,6 +79,11 @@ impl Fail {
         self.missing
     }
 
+    /// Whether it says no more than its code means.
+    pub fn is_bare(&self) -> bool {
+        self.detail.is_none()
+    }
+
     /// What it says for people.
     pub fn detail(&self) -> String {
         self.detail

@@ -4,6 +4,8 @@
 //!
 //! | route | keeper call | answer |
 //! |---|---|---|
+//! | `POST /login` with name and password | `log_in`, `mint_token` | an access token with its end |
+//! | `POST /login` with id and secret of a token | `authenticate`, `mint_token` | the same |
 //! | `POST /tokens/register` | `issue_key` for the caller | label, secret, id, API key, expiration |
 //! | `GET /tokens`, `?labels=` | `keys` of the caller | a list of tokens, invalid ones too |
 //! | `GET /tokens/{id}` | `key` | a token, with its last use |
@@ -34,6 +36,7 @@
 
 mod credential;
 mod imported;
+mod login;
 mod say;
 mod scopes;
 mod server;
@@ -71,6 +74,7 @@ impl Dialect for Meerschaum {
     fn routes(&self) -> Vec<Route> {
         let (read, write) = (Needs::action::<ReadKeys>(), Needs::action::<WriteKeys>());
         vec![
+            Route::new("login", ("POST", "/login"), Needs::AnyKey, None, login::login),
             Route::new("register", ("POST", "/tokens/register"), write, Some("key.issue"), tokens::register),
             Route::new("list", ("GET", "/tokens"), read, None, tokens::list),
             Route::new("read", ("GET", "/tokens/{id}"), read, None, tokens::read),

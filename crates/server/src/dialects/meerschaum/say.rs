@@ -40,7 +40,7 @@ fn text(fail: &Fail) -> String {
             None => fail.detail(),
         },
         Code::CredentialRequired => "Not authenticated.".to_owned(),
-        Code::InvalidCredential => "Invalid or revoked token.".to_owned(),
+        Code::InvalidCredential if fail.is_bare() => "Invalid or revoked token.".to_owned(),
         _ => fail.detail(),
     }
 }
