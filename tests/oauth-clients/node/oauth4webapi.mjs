@@ -1,0 +1,158 @@
+// oauth4webapi: the strictest client there is; it must accept every step.
+import * as oauth from "oauth4webapi";
+import { ACCESS_TOKEN, EXCHANGE, assert, client as reporter, revoke, world } from "./steps.mjs";
+
+const step = reporter("oauth4webapi");
+const insecure = { [oauth.allowInsecureRequests]: true };
+const issuer = new URL(world.issuer);
+const client = { client_id: world.client_id };
+const basic = oauth.ClientSecretBasic(world.client_secret);
+let server;
+let token;
+
+await step("discovery (RFC 8414)", async () => {
+  const response = await oauth.discoveryRequest(issuer, { algorithm: "oauth2", ...insecure });
+  server = await oauth.processDiscoveryResponse(issuer, response);
+  for (const endpoint of ["token_endpoint", "introspection_endpoint", "revocation_endpoint", "jwks_uri"]) {
+    assert.ok(server[endpoint], endpoint);
+  }
+});
+
+const credentials = async (authentication, parameters, who = client) =>
+  oauth.processClientCredentialsResponse(
+    server,
+    who,
+    await oauth.clientCredentialsGrantRequest(server, who, authentication, parameters, insecure),
+  );
+
+await step("client credentials, Basic", async () => {
+  token = await credentials(basic, { audience: world.audience });
+  assert.equal(token.token_type, "bearer");
+  assert.equal(token.refresh_token, undefined);
+});
+
+await step("client credentials, body", async () => {
+  await credentials(oauth.ClientSecretPost(world.client_secret), {});
+});
+
+await step("narrower scope is granted and echoed", async () => {
+  const narrow = await credentials(basic, { scope: "orders:read" });
+  assert.equal(narrow.scope, "orders:read");
+});
+
+const refusal = async (run) => {
+  try {
+    await run();
+  } catch (error) {
+    return error;
+  }
+  throw new Error("it was granted");
+};
+
+await step("wider scope is refused with invalid_scope", async () => {
+  const error = await refusal(() => credentials(basic, { scope: "users:delete" }));
+  assert.ok(error instanceof oauth.ResponseBodyError);
+  assert.deepEqual([error.status, error.error], [400, "invalid_scope"]);
+});
+
+await step("wrong secret is refused with invalid_client and a challenge", async () => {
+  const error = await refusal(() => credentials(oauth.ClientSecretBasic("wrong"), {}));
+  if (error instanceof oauth.WWWAuthenticateChallengeError) {
+    assert.equal(error.status, 401);
+    assert.equal(error.cause[0].scheme, "basic");
+  } else {
+    assert.deepEqual([error.status, error.error], [401, "invalid_client"]);
+  }
+});
+
+const request = (presented) =>
+  new Request("http://service.example/orders", { headers: { Authorization: `Bearer ${presented}` } });
+
+await step("JWT access token is valid (RFC 9068)", async () => {
+  const claims = await oauth.validateJwtAccessToken(server, request(token.access_token), world.audience, insecure);
+  assert.equal(claims.client_id, world.client_id);
+  assert.equal(claims.sub, world.client_id);
+});
+
+await step("JWT access token is refused for another audience", async () => {
+  await refusal(() => oauth.validateJwtAccessToken(server, request(token.access_token), "somebody-else", insecure));
+});
+
+const introspect = async (presented) =>
+  oauth.processIntrospectionResponse(
+    server,
+    client,
+    await oauth.introspectionRequest(server, client, basic, presented, insecure),
+  );
+
+await step("introspection (RFC 7662)", async () => {
+  const told = await introspect(token.access_token);
+  assert.equal(told.active, true);
+  assert.equal(told.client_id, world.client_id);
+  assert.deepEqual(await introspect("nonsense"), { active: false });
+});
+
+const exchange = async (parameters) =>
+  oauth.processGenericTokenEndpointResponse(
+    server,
+    client,
+    await oauth.genericTokenEndpointRequest(
+      server,
+      client,
+      basic,
+      EXCHANGE,
+      { subject_token: token.access_token, subject_token_type: ACCESS_TOKEN, ...parameters },
+      insecure,
+    ),
+  );
+
+await step("token exchange (RFC 8693)", async () => {
+  const narrow = await exchange({ scope: "orders:read", audience: "https://orders.example" });
+  assert.equal(narrow.issued_token_type, ACCESS_TOKEN);
+  const claims = await oauth.validateJwtAccessToken(
+    server,
+    request(narrow.access_token),
+    "https://orders.example",
+    insecure,
+  );
+  assert.equal(claims.scope, "orders:read");
+});
+
+await step("token exchange never widens", async () => {
+  const error = await refusal(() => exchange({ scope: "users:delete" }));
+  assert.equal(error.error, "invalid_scope");
+});
+
+await step("revocation (RFC 7009)", async () => {
+  for (let time = 0; time < 2; time += 1) {
+    const response = await oauth.revocationRequest(server, client, basic, token.access_token, insecure);
+    await oauth.processRevocationResponse(response);
+  }
+  assert.deepEqual(await introspect(token.access_token), { active: false });
+});
+
+await step("refresh token: rotates", async () => {
+  const session = { client_id: world.session.id };
+  const refresh = async (presented) =>
+    oauth.processRefreshTokenResponse(
+      server,
+      session,
+      await oauth.refreshTokenGrantRequest(server, session, oauth.None(), presented, insecure),
+    );
+  const next = await refresh(world.session.refresh_token);
+  assert.notEqual(next.refresh_token, world.session.refresh_token);
+  const error = await refusal(() => refresh(world.session.refresh_token));
+  assert.equal(error.error, "invalid_grant");
+  const family = await refusal(() => refresh(next.refresh_token));
+  assert.equal(family.error, "invalid_grant", "a token shown twice ends the family");
+});
+
+await step("the JWT dies with its key", async () => {
+  const who = { client_id: world.doomed_id };
+  const doomed = oauth.ClientSecretBasic(world.doomed_secret);
+  const { access_token } = await credentials(doomed, {}, who);
+  assert.equal((await introspect(access_token)).active, true);
+  await revoke(world.doomed_secret);
+  assert.deepEqual(await introspect(access_token), { active: false });
+  await refusal(() => credentials(doomed, {}, who));
+});

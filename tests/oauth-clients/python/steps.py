@@ -1,0 +1,46 @@
+"""One line of JSON per step of a client, so that the runner can make its table."""
+
+import importlib.metadata
+import json
+import os
+import pathlib
+import sys
+
+WORLD = json.loads(pathlib.Path(os.environ["TRIAL_WORLD"]).read_text())
+EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
+
+
+class Client:
+    """Reports the steps of one client library."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.version = importlib.metadata.version(name)
+        self.failed = False
+
+    def step(self, name):
+        def decorator(run):
+            failure = None
+            try:
+                run()
+            except Exception as error:  # noqa: BLE001: whatever went wrong is what the table must tell
+                failure = f"{type(error).__name__}: {error}"
+                self.failed = True
+            line = {"client": self.name, "version": self.version, "step": name, "failure": failure}
+            print(json.dumps(line), flush=True)
+            return run
+
+        return decorator
+
+    def end(self) -> None:
+        sys.exit(1 if self.failed else 0)
+
+
+def refused(run):
+    """The error that a call must end with."""
+    try:
+        granted = run()
+    except Exception as error:  # noqa: BLE001
+        return error
+    raise AssertionError(f"it was granted: {sorted(granted)}")
