@@ -28,8 +28,9 @@ await step("introspection (RFC 7662)", async () => {
 });
 
 await step("token exchange (RFC 8693)", async () => {
+  const subject = await openid.clientCredentialsGrant(config, {});
   const narrow = await openid.genericGrantRequest(config, EXCHANGE, {
-    subject_token: token.access_token,
+    subject_token: subject.access_token,
     subject_token_type: ACCESS_TOKEN,
     audience: "https://orders.example",
   });
