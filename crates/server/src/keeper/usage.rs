@@ -455,6 +455,10 @@ mod tests {
         assert_eq!(book.lost(), 5);
         assert_eq!(counted(), NOTES_MAX as u64);
         book.note(key(1), UseOutcome::Granted, NOON, None);
-        assert_eq!((counted(), book.lost()), (NOTES_MAX as u64 + 1, 5), "there is room again");
+        assert_eq!(
+            (counted(), book.lost()),
+            (NOTES_MAX as u64 + 1, 5),
+            "there is room again"
+        );
     }
 }
