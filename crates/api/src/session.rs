@@ -4,7 +4,7 @@ use keyholt_core::id::KeyId;
 use keyholt_core::key::Key;
 use keyholt_core::password::{LOGIN_CHARS_MAX, Typed};
 use keyholt_core::scope::Access;
-use keyholt_core::secret::Credentials;
+use keyholt_core::secret::{Credentials, SECRET_BYTES_MAX};
 use keyholt_core::session::{Mode, Wish};
 use keyholt_core::text::Name;
 use keyholt_core::time::Moment;
@@ -200,6 +200,19 @@ pub struct ShowSession {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, max_length = 512)]
     pub refresh_token: Option<PresentedSecret>,
+}
+
+impl ShowSession {
+    /// The refresh token, where one is shown; what is too long for any is not looked at.
+    pub fn token(&self) -> Result<Option<&str>, Faults> {
+        match self.refresh_token.as_ref().map(PresentedSecret::expose) {
+            Some(token) if token.len() > SECRET_BYTES_MAX => Err(Faults::one(
+                "refresh_token",
+                Reason(FaultCode::Length, "is longer than any refresh token".into()),
+            )),
+            token => Ok(token),
+        }
+    }
 }
 
 /// A password for somebody else.

@@ -153,7 +153,11 @@ fn complete(declared: &mut Operation, operation: &operations::Operation) {
     let schemes = SCHEMES.map(|name| SecurityRequirement::new(name, Vec::<String>::new()));
     declared.security = Some(match operation.needs {
         Needs::Nothing | Needs::SetupToken | Needs::Password | Needs::Session => Vec::new(),
-        Needs::Client => vec![SecurityRequirement::new(CLIENT_SCHEME, Vec::<String>::new())],
+        // The client may stand in the body as well, and a refresh token needs none.
+        Needs::Client => vec![
+            SecurityRequirement::new(CLIENT_SCHEME, Vec::<String>::new()),
+            SecurityRequirement::default(),
+        ],
         Needs::AnyKey | Needs::Scope(_) | Needs::ScopeOrOwn(..) => schemes.into(),
     });
     let needs = match operation.needs {

@@ -63,8 +63,8 @@ pub async fn refresh(
     Shown(in_cookie): Shown,
     MaybeJson(body): MaybeJson<ShowSession>,
 ) -> Answer<Response> {
-    if let Some(token) = &body.refresh_token {
-        let refreshed = door.keeper.refresh(token.expose(), source).await?;
+    if let Some(token) = body.token()? {
+        let refreshed = door.keeper.refresh(token, source).await?;
         return started(&door, &refreshed.session, refreshed.secret).await;
     }
     let secret = in_cookie.ok_or_else(|| Fail::new(Code::CredentialRequired))?;
@@ -86,8 +86,8 @@ pub async fn log_out(
     MaybeJson(body): MaybeJson<ShowSession>,
 ) -> Answer<Response> {
     let mut response = show::nothing();
-    match (&body.refresh_token, in_cookie) {
-        (Some(token), _) => door.keeper.log_out(token.expose(), source).await?,
+    match (body.token()?, in_cookie) {
+        (Some(token), _) => door.keeper.log_out(token, source).await?,
         (None, Some(secret)) => {
             door.keeper.log_out(&secret, source).await?;
             cookie::clear(response.headers_mut());
