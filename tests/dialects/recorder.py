@@ -19,7 +19,7 @@ SECRET = re.compile(r"\b[a-z][a-z0-9]{0,15}(?:_[a-z0-9]{1,16}){0,2}_[0-9A-Za-z]{
 SHAPED_LIKE_JWT = re.compile(r"\beyJ[\w-]+\.eyJ[\w-]+\.[\w-]+")
 HASH = re.compile(r"\$pbkdf2-sha256\$[^\"]*")
 PACKED = re.compile(r"mrsm-key:[A-Za-z0-9+/=]+|(?<=Basic )[A-Za-z0-9+/=]+|(?<=Bearer )[A-Za-z0-9+/]{60,}={0,2}")
-EPOCH = re.compile(r"\b(?:1[89]|2\d)\d{8}(?:\d{3})?\b")
+EPOCH = re.compile(r"\b(?:1[7-9]|2\d)\d{8}(?:\d{3})?\b")
 
 
 class Names:
