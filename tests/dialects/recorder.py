@@ -20,6 +20,8 @@ SHAPED_LIKE_JWT = re.compile(r"\beyJ[\w-]+\.eyJ[\w-]+\.[\w-]+")
 HASH = re.compile(r"\$pbkdf2-sha256\$[^\"]*")
 PACKED = re.compile(r"mrsm-key:[A-Za-z0-9+/=]+|(?<=Basic )[A-Za-z0-9+/=]+|(?<=Bearer )[A-Za-z0-9+/]{60,}={0,2}")
 EPOCH = re.compile(r"\b(?:1[7-9]|2\d)\d{8}(?:\d{3})?\b")
+# Uses are written in batches: whether the last one is seen already is chance.
+LAST_USE = re.compile(r'("last_used": )(?:null|"<time>")')
 
 
 class Names:
@@ -44,7 +46,7 @@ class Names:
         for kind, pattern in (("token", SHAPED_LIKE_JWT), ("packed", PACKED), ("secret", SECRET), ("id", UUID)):
             text = pattern.sub(lambda found, kind=kind: self.name(kind, found.group()), text)
         text = TIME.sub("<time>", text)
-        return EPOCH.sub("<instant>", text)
+        return LAST_USE.sub(r"\1<time or null>", EPOCH.sub("<instant>", text))
 
 
 class Recorder:
