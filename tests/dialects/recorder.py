@@ -12,7 +12,7 @@ BODY_BYTES_MAX = 1 << 20
 # Headers that tell something about the dialect; the others are of the client's library or of every answer.
 TOLD = {"authorization", "content-type", "cookie", "set-cookie", "retry-after", "www-authenticate", "x-external-token", "x-stack-known-error"}
 
-UUID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b")
+UUID = re.compile(r"(?:\b|(?<=%22))[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b")
 TIME = re.compile(r"\b20\d\d-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)?")
 PASSWORD = re.compile(r"a(?: |%20|\+)holt[^\"&]*")
 SECRET = re.compile(r"\b[a-z][a-z0-9]{0,15}(?:_[a-z0-9]{1,16}){0,2}_[0-9A-Za-z]{38}\b")
@@ -20,6 +20,9 @@ SHAPED_LIKE_JWT = re.compile(r"\beyJ[\w-]+\.eyJ[\w-]+\.[\w-]+")
 HASH = re.compile(r"\$pbkdf2-sha256\$[^\"]*")
 PACKED = re.compile(r"mrsm-key:[A-Za-z0-9+/=]+|(?<=Basic )[A-Za-z0-9+/=]+|(?<=Bearer )[A-Za-z0-9+/]{60,}={0,2}")
 EPOCH = re.compile(r"\b(?:1[7-9]|2\d)\d{8}(?:\d{3})?\b")
+# What an answer makes up where it is asked for something random; the programs send it back as a secret of theirs.
+MADE_UP = re.compile(r'"data": ?"([\w-]{16,})"')
+MAKES_UP = "/utils/random/string"
 # Uses are written in batches: whether the last one is seen already is chance.
 LAST_USE = re.compile(r'("last_used": )(?:null|"<time>")')
 
@@ -106,6 +109,9 @@ class Recorder:
         answer = connection.getresponse()
         answered = answer.read(BODY_BYTES_MAX)
         with self.lock:
+            if MAKES_UP in request.path:
+                for made in MADE_UP.findall(answered.decode(errors="replace")):
+                    self.names.told.setdefault(made, "random")
             self.scenes.setdefault(self.scene, []).append(self.exchange(request, body, answer, answered))
         request.send_response(answer.status, answer.reason)
         for name, value in answer.getheaders():
