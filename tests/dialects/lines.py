@@ -46,7 +46,7 @@ def scene(name: str) -> None:
 
 def canary(secret: str) -> None:
     """Registers a secret with the gate at the end of the suite, which searches everything that was written for it."""
-    folder = os.environ.get("KEYHOLT_TEST_CANARY")
+    folder = os.environ.get("TRIAL_CANARY")
     if folder:
         with open(os.path.join(folder, "secrets"), "a") as secrets:
             secrets.write(secret + "\n")

@@ -23,7 +23,6 @@ class Native:
     def __init__(self, url: str, said: str) -> None:
         self.url = url
         token = TOKEN.search(said).group(1)
-        canary(token)
         self.secret = ""
         self.secret = self.call("POST", "/v1/setup", {"token": token, "name": "Olga"})["secret"]
         canary(self.secret)
@@ -56,7 +55,7 @@ def open_village() -> dict[str, str]:
     native = Native(f"http://{os.environ['TRIAL_ADDRESS']}", said)
     native.call("POST", "/v1/projects", {"slug": "acme", "name": "Acme"})
     people = {"ada": "member", "bob": "member", "root": "admin"}
-    env = {"NATIVE_URL": native.url, "PASSWORD": PASSWORD}
+    env = {"NATIVE_URL": native.url, "OPERATOR_KEY": native.secret, "PASSWORD": PASSWORD}
     for name, role in people.items():
         user = {"external_id": name, "name": name.title() + " Lovelace", "email": f"{name}@example.com", "roles": [role]}
         made = native.call("POST", "/v1/projects/acme/users", user)

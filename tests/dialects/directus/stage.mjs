@@ -15,7 +15,7 @@ import {
 export { assert };
 
 /** Where Keyholt speaks Directus, and the key of its administrator. */
-const { DIALECT_URL, DIALECT_RECORDER, ROOT_KEY, KEYHOLT_TEST_CANARY } = process.env;
+const { DIALECT_URL, DIALECT_RECORDER, ROOT_KEY, TRIAL_CANARY } = process.env;
 export const url = DIALECT_URL;
 
 /** What ten asterisks stand for: there is a token, and nobody is told it. */
@@ -42,7 +42,7 @@ export async function line(what, run) {
 
 /** Registers a secret: nothing that the server writes may hold it, and recordings give it a name. */
 export async function secret(text, kind = "token") {
-  if (KEYHOLT_TEST_CANARY) appendFileSync(`${KEYHOLT_TEST_CANARY}/secrets`, `${text}\n`);
+  if (TRIAL_CANARY) appendFileSync(`${TRIAL_CANARY}/secrets`, `${text}\n`);
   await tellRecorder({ secret: text, kind });
   return text;
 }
