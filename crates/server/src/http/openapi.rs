@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use keyholt_api::code::Code;
+use keyholt_api::oauth::OAuthError;
 use keyholt_api::problem::{MEDIA_TYPE, Problem};
 use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn, PathItem};
@@ -48,7 +49,7 @@ use super::operations::{self, Needs, operations};
         (name = "Audit", description = "Who did or tried what, when, from where, and what it changed."),
         (name = "Meta", description = "About the server itself."),
     ),
-    components(schemas(Problem)),
+    components(schemas(Problem, OAuthError)),
 )]
 struct Opening;
 

@@ -1,5 +1,7 @@
-//! Who asks: a client by its id and secret, in `Authorization: Basic` or in the body, never in both.
+//! What was asked and by whom: a form, from a client that shows its id and secret in `Authorization: Basic` or in the
+//! body, never in both.
 
+use axum::extract::{FromRequest, FromRequestParts, Request};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
@@ -9,6 +11,7 @@ use zeroize::Zeroizing;
 
 use super::fail::OAuthFail;
 use super::form::{Form, decode};
+use crate::http::{Door, Whence};
 use crate::keeper::{Keeper, Parent};
 
 /// The client's id and secret, as they were shown.
@@ -17,22 +20,37 @@ struct Shown {
     secret: Zeroizing<String>,
 }
 
-/// Recognises the client of a request.
-pub fn client(keeper: &Keeper, headers: &HeaderMap, form: &Form, source: &Source) -> Result<Parent, OAuthFail> {
-    let Shown { id, secret } = shown(headers, form)?.ok_or_else(OAuthFail::client)?;
-    Ok(keeper.client(&id, &secret, source)?)
+/// A posted form, with what tells who posted it.
+pub struct Posted {
+    pub form: Form,
+    pub source: Source,
+    headers: HeaderMap,
 }
 
-/// Recognises the client of a request that need not have one.
-pub fn maybe_client(
-    keeper: &Keeper,
-    headers: &HeaderMap,
-    form: &Form,
-    source: &Source,
-) -> Result<Option<Parent>, OAuthFail> {
-    match shown(headers, form)? {
-        Some(Shown { id, secret }) => Ok(Some(keeper.client(&id, &secret, source)?)),
-        None => Ok(None),
+impl Posted {
+    /// Recognises the client.
+    pub fn client(&self, keeper: &Keeper) -> Result<Parent, OAuthFail> {
+        self.maybe_client(keeper)?.ok_or_else(OAuthFail::client)
+    }
+
+    /// Recognises the client where there need not be one.
+    pub fn maybe_client(&self, keeper: &Keeper) -> Result<Option<Parent>, OAuthFail> {
+        match shown(&self.headers, &self.form)? {
+            Some(Shown { id, secret }) => Ok(Some(keeper.client(&id, &secret, &self.source)?)),
+            None => Ok(None),
+        }
+    }
+}
+
+impl FromRequest<Door> for Posted {
+    type Rejection = OAuthFail;
+
+    async fn from_request(request: Request, door: &Door) -> Result<Self, OAuthFail> {
+        let (mut parts, body) = request.into_parts();
+        let Whence(source) = Whence::from_request_parts(&mut parts, door).await?;
+        let headers = parts.headers.clone();
+        let form = Form::from_request(Request::from_parts(parts, body), door).await?;
+        Ok(Self { form, source, headers })
     }
 }
 

@@ -1,10 +1,14 @@
 //! Refusals of the OAuth endpoints, as RFC 6749 §5.2 writes them.
 
+use std::collections::BTreeMap;
+
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use keyholt_api::oauth::OAuthError;
 use keyholt_core::token::MintError;
+use utoipa::openapi::{self, Content, Ref, RefOr, ResponseBuilder};
+use utoipa::{IntoResponses, ToSchema};
 
 use crate::http::Fail;
 use crate::keeper::{Refusal, Unauthenticated};
@@ -88,6 +92,32 @@ impl IntoResponse for OAuthFail {
     }
 }
 
+/// The refusals that each endpoint can give, for the contract.
+const REFUSALS: [(StatusCode, &str); 6] = [
+    (StatusCode::BAD_REQUEST, "The request is not as it must be."),
+    (StatusCode::UNAUTHORIZED, "The client is not recognised."),
+    (StatusCode::PAYLOAD_TOO_LARGE, "The request is too large."),
+    (
+        StatusCode::TOO_MANY_REQUESTS,
+        "Too many wrong credentials came from this source.",
+    ),
+    (StatusCode::INTERNAL_SERVER_ERROR, "The server made a mistake."),
+    (StatusCode::SERVICE_UNAVAILABLE, "This node cannot answer now."),
+];
+
+impl IntoResponses for OAuthFail {
+    fn responses() -> BTreeMap<String, RefOr<openapi::Response>> {
+        let refusal = |(status, description): (StatusCode, &str)| {
+            let body = Content::new(Some(Ref::from_schema_name(OAuthError::name())));
+            let response = ResponseBuilder::new()
+                .description(description)
+                .content("application/json", body);
+            (status.as_str().to_owned(), response.build().into())
+        };
+        REFUSALS.into_iter().map(refusal).collect()
+    }
+}
+
 impl From<Unauthenticated> for OAuthFail {
     fn from(error: Unauthenticated) -> Self {
         match error {
@@ -100,6 +130,12 @@ impl From<Unauthenticated> for OAuthFail {
                 ..Self::later()
             },
         }
+    }
+}
+
+impl From<Fail> for OAuthFail {
+    fn from(fail: Fail) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", fail.detail())
     }
 }
 
@@ -126,11 +162,7 @@ impl From<Refusal> for OAuthFail {
             }
             refusal => {
                 tracing::error!(%refusal, "a token request failed");
-                Self::new(
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    "server_error",
-                    Fail::from(refusal).detail(),
-                )
+                Fail::from(refusal).into()
             }
         }
     }

@@ -2,15 +2,13 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use http::HeaderMap;
-use keyholt_api::oauth::{Introspection, IntrospectionRequest, OAuthError};
+use keyholt_api::oauth::{Introspection, IntrospectionRequest};
 use keyholt_core::scope::Scope;
 use keyholt_core::time::Moment;
 
-use super::client::client;
+use super::client::Posted;
 use super::fail::OAuthFail;
-use super::form::Form;
-use crate::http::{Door, Whence, json};
+use crate::http::{Door, json};
 use crate::keeper::Introspected;
 
 /// Ask about a token
@@ -21,21 +19,11 @@ use crate::keeper::Introspected;
     request_body(content = IntrospectionRequest, content_type = "application/x-www-form-urlencoded"),
     responses(
         (status = 200, description = "Whether it is good, and what it may do.", body = Introspection),
-        (status = 400, description = "The request is not as it must be.", body = OAuthError),
-        (status = 401, description = "The client is not recognised.", body = OAuthError),
-        (status = 413, description = "The request is too large.", body = OAuthError),
-        (status = 429, description = "Too many wrong credentials came from this source.", body = OAuthError),
-        (status = 500, description = "The server made a mistake.", body = OAuthError),
-        (status = 503, description = "This node cannot answer now.", body = OAuthError),
+        OAuthFail,
     ))]
-pub async fn introspect(
-    State(door): State<Door>,
-    Whence(source): Whence,
-    headers: HeaderMap,
-    form: Form,
-) -> Result<Response, OAuthFail> {
-    let caller = client(&door.keeper, &headers, &form, &source)?;
-    let token = form.need("token")?;
+pub async fn introspect(State(door): State<Door>, posted: Posted) -> Result<Response, OAuthFail> {
+    let caller = posted.client(&door.keeper)?;
+    let token = posted.form.need("token")?;
     let told = door.keeper.introspect(&caller, token);
     Ok(json(&told.map_or_else(Introspection::default, shown)))
 }

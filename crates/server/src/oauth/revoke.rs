@@ -2,13 +2,12 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, StatusCode};
-use keyholt_api::oauth::{IntrospectionRequest, OAuthError};
+use http::StatusCode;
+use keyholt_api::oauth::IntrospectionRequest;
 
-use super::client::client;
+use super::client::Posted;
 use super::fail::OAuthFail;
-use super::form::Form;
-use crate::http::{Door, Whence};
+use crate::http::Door;
 
 /// Revoke a token
 ///
@@ -18,21 +17,11 @@ use crate::http::{Door, Whence};
     request_body(content = IntrospectionRequest, content_type = "application/x-www-form-urlencoded"),
     responses(
         (status = 200, description = "It is not good any more, or never was."),
-        (status = 400, description = "The request is not as it must be.", body = OAuthError),
-        (status = 401, description = "The client is not recognised.", body = OAuthError),
-        (status = 413, description = "The request is too large.", body = OAuthError),
-        (status = 429, description = "Too many wrong credentials came from this source.", body = OAuthError),
-        (status = 500, description = "The server made a mistake.", body = OAuthError),
-        (status = 503, description = "This node cannot answer now.", body = OAuthError),
+        OAuthFail,
     ))]
-pub async fn revoke(
-    State(door): State<Door>,
-    Whence(source): Whence,
-    headers: HeaderMap,
-    form: Form,
-) -> Result<Response, OAuthFail> {
-    let caller = client(&door.keeper, &headers, &form, &source)?;
-    let token = form.need("token")?;
-    door.keeper.revoke_shown(&caller, token, source).await?;
+pub async fn revoke(State(door): State<Door>, posted: Posted) -> Result<Response, OAuthFail> {
+    let caller = posted.client(&door.keeper)?;
+    let token = posted.form.need("token")?;
+    door.keeper.revoke_shown(&caller, token, posted.source).await?;
     Ok(StatusCode::OK.into_response())
 }

@@ -2,21 +2,19 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use http::HeaderMap;
-use keyholt_api::oauth::{OAuthError, TokenAnswer, TokenRequest};
-use keyholt_core::actor::Source;
+use keyholt_api::oauth::{TokenAnswer, TokenRequest};
 use keyholt_core::scope::ScopeSet;
 use keyholt_core::text::Audience;
 use keyholt_core::time::Span;
 use keyholt_core::token::{Subject, TokenWish, Wished};
 
-use super::client::{client, maybe_client};
+use super::client::Posted;
 use super::fail::OAuthFail;
 use super::form::Form;
 use super::refresh::refresh;
 use super::{CLIENT_CREDENTIALS, REFRESH_TOKEN, TOKEN_EXCHANGE};
-use crate::http::{Door, Whence, json};
-use crate::keeper::{AccessToken, Unauthenticated};
+use crate::http::{Door, json};
+use crate::keeper::{AccessToken, Keeper, Unauthenticated};
 
 /// Longest list of scopes that is looked at.
 const SCOPE_BYTES_MAX: usize = 8 << 10;
@@ -31,31 +29,21 @@ const SCOPE_BYTES_MAX: usize = 8 << 10;
     request_body(content = TokenRequest, content_type = "application/x-www-form-urlencoded"),
     responses(
         (status = 200, description = "The token.", body = TokenAnswer),
-        (status = 400, description = "The request is not as it must be.", body = OAuthError),
-        (status = 401, description = "The client is not recognised.", body = OAuthError),
-        (status = 413, description = "The request is too large.", body = OAuthError),
-        (status = 429, description = "Too many wrong credentials came from this source.", body = OAuthError),
-        (status = 500, description = "The server made a mistake.", body = OAuthError),
-        (status = 503, description = "This node cannot answer now.", body = OAuthError),
+        OAuthFail,
     ))]
-pub async fn token(
-    State(door): State<Door>,
-    Whence(source): Whence,
-    headers: HeaderMap,
-    form: Form,
-) -> Result<Response, OAuthFail> {
+pub async fn token(State(door): State<Door>, posted: Posted) -> Result<Response, OAuthFail> {
     let keeper = &door.keeper;
-    match form.need("grant_type")? {
+    match posted.form.need("grant_type")? {
         CLIENT_CREDENTIALS => {
-            let client = client(keeper, &headers, &form, &source)?;
-            let wish = wish(&form)?;
+            let client = posted.client(keeper)?;
+            let wish = wish(&posted.form)?;
             let minted = keeper.mint_token(&client, wish).await?;
             Ok(given(minted, keeper.now(), None))
         }
-        TOKEN_EXCHANGE => exchange(&door, &headers, &form, &source).await,
+        TOKEN_EXCHANGE => exchange(keeper, &posted).await,
         REFRESH_TOKEN => {
-            let narrower = form.get("scope").map(scopes).transpose()?;
-            refresh(keeper, &form, narrower, source).await
+            let narrower = posted.form.get("scope").map(scopes).transpose()?;
+            refresh(keeper, &posted.form, narrower, posted.source).await
         }
         _ => Err(OAuthFail::bad(
             "unsupported_grant_type",
@@ -71,9 +59,9 @@ const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
 const KEY: &str = "urn:keyholt:token-type:key";
 
 /// One token from another: the subject's, narrower; with the actor in it, if that is somebody else.
-async fn exchange(door: &Door, headers: &HeaderMap, form: &Form, source: &Source) -> Result<Response, OAuthFail> {
-    let keeper = &door.keeper;
-    let client = maybe_client(keeper, headers, form, source)?;
+async fn exchange(keeper: &Keeper, posted: &Posted) -> Result<Response, OAuthFail> {
+    let client = posted.maybe_client(keeper)?;
+    let Posted { form, source, .. } = posted;
     let subject = form.need("subject_token")?;
     check_type(form.need("subject_token_type")?)?;
     if form
