@@ -54,8 +54,13 @@ pub fn in_cookie() -> Wish {
     }
 }
 
+/// Fewer characters would be found everywhere, which is also why they are no good as a password.
+const SEARCHABLE: usize = 12;
+
 pub fn typed(text: &str) -> Typed {
-    canary(text);
+    if text.len() >= SEARCHABLE {
+        canary(text);
+    }
     Typed::read(text).unwrap()
 }
 
