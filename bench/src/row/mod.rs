@@ -2,6 +2,7 @@
 
 mod batch;
 mod create;
+mod dialects;
 mod flood;
 mod footprint;
 mod inside;
@@ -131,5 +132,10 @@ pub const GROUPS: &[Group] = &[
         name: "peers",
         about: "beside others",
         measure: peers::measure,
+    },
+    Group {
+        name: "dialects",
+        about: "a trivial request in each dialect, against the native verify",
+        measure: dialects::measure,
     },
 ];

@@ -3,11 +3,12 @@
 //! Its owner is the user, its access what the log-in may do, its expiry the instant at which it ends unless it is
 //! refreshed. It ends by being revoked.
 
-use crate::actor::{Permit, Source, WriteKeys};
+use crate::actor::{Permit, Source, WriteKeys, WriteSessions};
 use crate::audit::{ActorRef, Event, Noun, Outcome, Target};
 use crate::commit::{Change, Commit, Record, Revision};
 use crate::entropy::Entropy;
 use crate::id::KeyId;
+use crate::issue::Circumstances;
 use crate::key::{About, Bounds, Key, Kind, Maker, State};
 use crate::owner::{Owner, User};
 use crate::project::{LogInPolicy, PolicyBreach, Project};
@@ -16,6 +17,7 @@ use crate::scope::Access;
 use crate::secret::{Credentials, Pepper, Prefix, SESSION_PREFIX, Secret, Visibility};
 use crate::text::{Cause, Description, Metadata, Name, TextError};
 use crate::time::{Expiry, Moment};
+use crate::token::component_permissions;
 
 /// What somebody who logs in wishes for.
 #[derive(Clone, Debug)]
@@ -82,6 +84,60 @@ pub fn start(
         project.policy.knows_scopes(scopes)?;
     }
     let id = KeyId::mint(now, entropy);
+    let policy = &project.policy.log_in;
+    let Started { session, secret } = new(
+        user,
+        wish,
+        (id, Maker::Key(id)),
+        ends(id, policy, now),
+        pepper,
+        now,
+        entropy,
+    )?;
+    let record = Record::Key(Box::new(session.clone()));
+    let event = event("session.start", &session, Some(holder(&session)), None, source, now);
+    let event = Event {
+        after: Some(record.view()),
+        ..event
+    };
+    let commit = Commit::by_itself(event, vec![Change::Insert(record)]);
+    Ok((Started { session, secret }, commit))
+}
+
+/// Starts a session for a user whom a back end vouches for, until `end`: it is not refreshed beyond, and lasts no longer
+/// than the back end's key, nor than a log-in may. It does what a component session may do.
+pub fn lend(
+    permit: &Permit<WriteSessions>,
+    user: &User,
+    name: Name,
+    end: Moment,
+    world: Circumstances<'_>,
+    now: Moment,
+    entropy: &mut dyn Entropy,
+) -> Result<(Started, Commit), StartError> {
+    let (id, actor) = (KeyId::mint(now, entropy), permit.actor());
+    let longest = id.minted_at().plus(world.project.policy.log_in.longest);
+    let end = actor.expiry.at().into_iter().fold(end.min(longest), Moment::min);
+    let wish = Wish {
+        access: Access::Only(component_permissions(&actor.effective, world.permissions)),
+        mode: Mode::Cookie,
+        name,
+    };
+    let started = new(user, wish, (id, Maker::Key(actor.key)), end, world.pepper, now, entropy)?;
+    let change = Change::Insert(Record::Key(Box::new(started.session.clone())));
+    let commit = Commit::by(permit, "session.start", None, change, None, now);
+    Ok((started, commit))
+}
+
+fn new(
+    user: &User,
+    wish: Wish,
+    (id, created_by): (KeyId, Maker),
+    end: Moment,
+    pepper: &Pepper,
+    now: Moment,
+    entropy: &mut dyn Entropy,
+) -> Result<Started, StartError> {
     let (secret, credentials) = match wish.mode {
         Mode::Tokens => {
             let (secret, token) = RefreshToken::mint(entropy);
@@ -101,7 +157,7 @@ pub fn start(
         kind: Kind::Session,
         access: wish.access,
         bounds: Bounds::default(),
-        expiry: Expiry::At(ends(id, &project.policy.log_in, now)),
+        expiry: Expiry::At(end),
         state: State::Active,
         credentials,
         about: About {
@@ -112,17 +168,10 @@ pub fn start(
             hint: None,
         },
         created_at: now,
-        created_by: Maker::Key(id),
+        created_by,
         revision: Revision::FIRST,
     };
-    let record = Record::Key(Box::new(session.clone()));
-    let event = event("session.start", &session, Some(holder(&session)), None, source, now);
-    let event = Event {
-        after: Some(record.view()),
-        ..event
-    };
-    let commit = Commit::by_itself(event, vec![Change::Insert(record)]);
-    Ok((Started { session, secret }, commit))
+    Ok(Started { session, secret })
 }
 
 /// Refreshes a session: the shown token is used up, and another one takes its place.
@@ -154,7 +203,7 @@ pub fn refresh(
     if !current.matches(&whole) {
         return Err(RefreshError::Reused);
     }
-    let end = ends(session.id, policy, now);
+    let end = ends_refreshed(session, policy, now);
     if end <= now {
         return Err(RefreshError::Over);
     }
@@ -174,7 +223,7 @@ pub fn refresh(
 
 /// Prolongs a session that a cookie shows; its secret stays. Nothing gained is no commit.
 pub fn prolong(session: &Key, policy: &LogInPolicy, source: &Source, now: Moment) -> Option<(Key, Commit)> {
-    let end = Expiry::At(ends(session.id, policy, now));
+    let end = Expiry::At(ends_refreshed(session, policy, now));
     if !end.outlives(session.expiry) {
         return None;
     }
@@ -236,6 +285,14 @@ pub fn forget(sessions: Vec<Key>, source: &Source, now: Moment) -> Option<Commit
 /// When a session ends that is not refreshed after now. How long it may last is counted from its id, which is sealed.
 fn ends(id: KeyId, policy: &LogInPolicy, now: Moment) -> Moment {
     now.plus(policy.idle).min(id.minted_at().plus(policy.longest))
+}
+
+/// The same for a session that is there. Whoever started one for somebody else has said when it ends.
+fn ends_refreshed(session: &Key, policy: &LogInPolicy, now: Moment) -> Moment {
+    match session.expiry {
+        Expiry::At(said) if session.created_by != Maker::Key(session.id) => said,
+        _ => ends(session.id, policy, now),
+    }
 }
 
 fn revoked(session: &Key, cause: Cause, now: Moment) -> Key {

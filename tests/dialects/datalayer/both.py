@@ -1,5 +1,6 @@
 """What is tried with every version of Datalayer's client."""
 
+import inspect
 import os
 import pathlib
 import subprocess
@@ -8,8 +9,17 @@ import sys
 from lines import canary
 
 import datalayer_core
+from datalayer_core import DatalayerClient
 
 VERSION = datalayer_core.__version__
+# What the constructor calls the credential; the flag of the command line is called alike.
+ARGUMENT = "api_key" if "api_key" in inspect.signature(DatalayerClient).parameters else "token"
+FLAG = "--" + ARGUMENT.replace("_", "-")
+
+
+def holding(value: str) -> DatalayerClient:
+    """A client that shows this credential."""
+    return DatalayerClient(**{ARGUMENT: value})
 
 
 def told(response: dict) -> dict:

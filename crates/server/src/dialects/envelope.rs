@@ -49,7 +49,7 @@ fn in_the_clear(desk: &Desk, request: &Request) -> Option<Misplaced> {
     is_clear(&desk.settings, request).then(|| Misplaced {
         code: Code::TlsRequired,
         exposure: Exposure::PlainHttp,
-        secrets: desk.dialect.shown(request.headers()),
+        secrets: desk.dialect.shown(request.uri(), request.headers()),
     })
 }
 

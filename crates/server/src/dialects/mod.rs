@@ -87,8 +87,9 @@ pub trait Dialect: Send + Sync {
         credential::in_url(uri)
     }
 
-    /// Every secret that the headers show, for the case that they came over a connection which nobody encrypts.
-    fn shown(&self, headers: &HeaderMap) -> Vec<Zeroizing<String>> {
+    /// Every secret that a request shows outside of its body, for the case that it came over a connection which nobody
+    /// encrypts.
+    fn shown(&self, _uri: &Uri, headers: &HeaderMap) -> Vec<Zeroizing<String>> {
         self.presented(headers).into_iter().collect()
     }
 

@@ -9,6 +9,7 @@ mod exposure;
 mod follow;
 mod guesses;
 mod keys;
+mod lend;
 mod names;
 mod owners;
 mod passwords;

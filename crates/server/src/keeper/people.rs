@@ -336,7 +336,7 @@ impl Keeper {
         self.known_user(project, id?).ok()
     }
 
-    fn known_user(&self, project: ProjectId, user: UserId) -> Result<User, Refusal> {
+    pub(super) fn known_user(&self, project: ProjectId, user: UserId) -> Result<User, Refusal> {
         match self.known_owner(project, Owner::User(user))?.as_ref() {
             Record::User(user) => Ok(user.clone()),
             _ => Err(Refusal::NotFound(Noun::User)),

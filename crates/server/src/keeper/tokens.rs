@@ -16,7 +16,7 @@ use keyholt_core::token::{
     Bearer, COMPONENT_LIFETIME_MAX, ComponentWish, Mint, MintError, Narrowed, RESERVED_CLAIMS, Subject, Token,
     TokenWish, default_audience, extra_claims, mint, mint_component,
 };
-use keyholt_core::verify::{Ask, Dossier, Form, Verification, judge, standing};
+use keyholt_core::verify::{Ask, Dossier, Verification, judge, standing};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
@@ -294,16 +294,7 @@ impl Keeper {
     ) -> Result<AccessToken, Refusal> {
         self.permit::<WriteSessions>(actor, project, Reach::Project, Noun::Project)?;
         let lacks = || Refusal::Lacks { scope: SESSIONS_WRITE };
-        let found = self.keyring.find_key(actor.key).ok_or_else(lacks)?;
-        // SECURITY: only the newest secret of a key of this very project. What hangs on a secret in its grace, on a token or
-        // on a log-in would outlive it here.
-        let is_backend = actor.home == project
-            && actor.form == Form::Secret
-            && found.kind() != Kind::Session
-            && actor.expiry == found.expiry();
-        if !is_backend {
-            return Err(lacks());
-        }
+        let found = self.back_end(actor, project)?;
         let issuer = self.issuer(project).ok_or(Refusal::NotFound(Noun::Project))?;
         let entry = self.keyring.owner_entry(owner);
         let entry = entry

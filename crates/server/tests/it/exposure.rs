@@ -36,7 +36,7 @@ async fn exposed_at(house: &House, key: &Held) -> Value {
     reply.ok().json()["exposed_at"].clone()
 }
 
-fn behind_proxy(mut request: Request<Body>, scheme: &'static str) -> Request<Body> {
+pub fn behind_proxy(mut request: Request<Body>, scheme: &'static str) -> Request<Body> {
     let peer: SocketAddr = "10.0.0.1:1".parse().unwrap();
     request.extensions_mut().insert(ConnectInfo(peer));
     let headers = request.headers_mut();

@@ -45,7 +45,17 @@ impl Wire {
 
     /// What a dialect answers for a project.
     pub fn speaking(keeper: &Arc<Keeper>, dialect: &'static dyn Dialect, project: &str) -> Self {
-        let desk = Desk::new(Arc::clone(keeper), dialect, project, settings(Encryption::Optional));
+        Self::speaking_where(keeper, dialect, project, Encryption::Optional)
+    }
+
+    /// The same where TLS is promised, or not.
+    pub fn speaking_where(
+        keeper: &Arc<Keeper>,
+        dialect: &'static dyn Dialect,
+        project: &str,
+        encryption: Encryption,
+    ) -> Self {
+        let desk = Desk::new(Arc::clone(keeper), dialect, project, settings(encryption));
         Self(dialects::router(desk))
     }
 

@@ -2,7 +2,9 @@
 
 use http::header::AUTHORIZATION;
 use http::request::Parts;
+use http::{HeaderMap, Uri};
 use keyholt_api::code::Code;
+use zeroize::Zeroizing;
 
 use crate::http::Fail;
 use crate::http::cookie::named;
@@ -28,17 +30,8 @@ pub enum Shown {
 
 /// The one credential of a request.
 pub fn shown(parts: &Parts) -> Answer<Shown> {
-    let query = parts.uri.query().unwrap_or_default();
-    let in_query: Vec<String> = pairs(query)
-        .filter(|(name, _)| name == PARAMETER)
-        .map(|(_, value)| value)
-        .collect();
-    let in_header: Vec<&str> = parts
-        .headers
-        .get_all(AUTHORIZATION)
-        .iter()
-        .filter_map(|value| bearer(value.to_str().ok()?))
-        .collect();
+    let in_query = in_query(&parts.uri);
+    let in_header = in_headers(&parts.headers);
     match (in_query.as_slice(), in_header.as_slice()) {
         ([], []) => match named(&parts.headers, SESSION_COOKIE)? {
             Some(session) => Ok(Shown::Cookie(session.to_owned())),
@@ -48,6 +41,34 @@ pub fn shown(parts: &Parts) -> Answer<Shown> {
         ([], [token]) => Ok(Shown::Token((*token).to_owned())),
         _ => Err(Fail::new(Code::MultipleCredentials)),
     }
+}
+
+/// Every credential of a request, whether it is the only one or not.
+pub fn all(uri: &Uri, headers: &HeaderMap) -> Vec<Zeroizing<String>> {
+    let in_cookies = [SESSION_COOKIE, REFRESH_COOKIE]
+        .into_iter()
+        .filter_map(|name| named(headers, name).ok().flatten());
+    let in_headers = in_headers(headers).into_iter().chain(in_cookies).map(str::to_owned);
+    in_query(uri)
+        .into_iter()
+        .chain(in_headers)
+        .map(Zeroizing::new)
+        .collect()
+}
+
+fn in_query(uri: &Uri) -> Vec<String> {
+    pairs(uri.query().unwrap_or_default())
+        .filter(|(name, _)| name == PARAMETER)
+        .map(|(_, value)| value)
+        .collect()
+}
+
+fn in_headers(headers: &HeaderMap) -> Vec<&str> {
+    headers
+        .get_all(AUTHORIZATION)
+        .iter()
+        .filter_map(|value| bearer(value.to_str().ok()?))
+        .collect()
 }
 
 /// Two parts with one space between them; anything else is no credential.

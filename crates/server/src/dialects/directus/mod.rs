@@ -34,9 +34,10 @@ mod wish;
 
 use async_trait::async_trait;
 use axum::response::Response;
-use http::Uri;
 use http::request::Parts;
+use http::{HeaderMap, Uri};
 use keyholt_core::actor::{Action, Actor, ReadAudit, ReadOwners, ReadProject, Source, WriteKeys, WriteOwners};
+use zeroize::Zeroizing;
 
 use self::credential::Shown;
 use super::{Desk, Dialect, Route};
@@ -84,6 +85,10 @@ impl Dialect for Directus {
                 desk.authenticate_session(&session.unwrap_or_default(), source)
             }
         }
+    }
+
+    fn shown(&self, uri: &Uri, headers: &HeaderMap) -> Vec<Zeroizing<String>> {
+        credential::all(uri, headers)
     }
 
     /// `access_token` in the query is how Directus does it, so it is no accident here. No query is ever logged.

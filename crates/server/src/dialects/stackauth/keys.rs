@@ -29,7 +29,7 @@ use crate::http::body;
 use crate::keeper::{Counting, KeyView, Question, Refusal};
 
 /// Most keys in one list: the clients read no second page. The policy's default is a tenth of it.
-const LISTED_MAX: usize = 10_000;
+pub const LISTED_MAX: usize = 10_000;
 /// The name of a key whose description holds nothing that could be one.
 const NAMELESS: &str = "API key";
 
@@ -275,7 +275,7 @@ fn checked(desk: &Desk, visitor: &Visitor, side: Option<Side>, credential: &str)
 }
 
 /// Whether keys of this kind are what the clients call API keys.
-fn is_api_key(kind: Kind) -> bool {
+pub fn is_api_key(kind: Kind) -> bool {
     matches!(kind, Kind::Standard | Kind::Static | Kind::Publishable)
 }
 
@@ -348,7 +348,7 @@ async fn one(side: Side, desk: &Desk, visitor: &Visitor, id: &str) -> Answer<Key
 /// A name and a description that together hold what the clients call a description.
 ///
 /// A short line is a name. What is longer than a name may be, or has several lines, is kept whole as the description.
-fn label(text: &str) -> Answer<(Name, Description)> {
+pub fn label(text: &str) -> Answer<(Name, Description)> {
     let refused = |error: keyholt_core::text::TextError| complaint::schema(format!("description {error}"));
     if let Ok(name) = Name::new(text) {
         return Ok((name, Description::new("").map_err(refused)?));
@@ -362,12 +362,13 @@ fn label(text: &str) -> Answer<(Name, Description)> {
     Ok((name, description))
 }
 
+/// An instant as the clients write it.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
     reason = "the range is checked, and every instant in it is exact in a float"
 )]
-fn moment(ms: f64) -> Answer<Moment> {
+pub fn moment(ms: f64) -> Answer<Moment> {
     if (0.0..=LATEST.ms() as f64).contains(&ms) {
         Ok(Moment::from_ms(ms as i64))
     } else {

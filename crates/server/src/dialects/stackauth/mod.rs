@@ -16,14 +16,18 @@
 //! | access token | Keyholt's, with the claims beside that the clients read |
 //! | check of a key | `verify`: the judge decides here as everywhere |
 //! | switches for user and team keys | the policy's `owners` |
+//! | a set of project keys | keys of the service that the super secret admin key is of ([`project_keys`]) |
+//! | a session that the server starts for a user | a session of the user, made with the server's key |
 //!
 //! All is below `/api/v1` or `/api/latest`. Failures are known errors with a header that says so, or plain text.
 
 mod complaint;
 mod cors;
 mod keys;
+mod payments;
 mod people;
 mod project;
+mod project_keys;
 mod sessions;
 mod shape;
 mod teams;
@@ -32,8 +36,10 @@ mod visitor;
 use async_trait::async_trait;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, Method};
-use keyholt_core::actor::{ReadKeys, ReadOwners, ReadProject, Verify, WriteKeys, WriteOwners, WriteProject};
+use http::{HeaderMap, Method, Uri};
+use keyholt_core::actor::{
+    ReadKeys, ReadOwners, ReadProject, Verify, WriteKeys, WriteOwners, WriteProject, WriteSessions,
+};
 use zeroize::Zeroizing;
 
 use self::keys::Side;
@@ -88,6 +94,7 @@ impl Dialect for StackAuth {
         use Side::{Team, User};
         const READ: Needs = Needs::action::<ReadKeys>();
         const WRITE: Needs = Needs::action::<WriteKeys>();
+        const LEND: Needs = Needs::action::<WriteSessions>();
         const VERIFY: Needs = Needs::action::<Verify>();
         const READ_OWNER: Needs = Needs::action::<ReadOwners>();
         const READ_OWNERS: Needs = Needs::Scope(<ReadOwners as keyholt_core::actor::Action>::SCOPE);
@@ -128,6 +135,13 @@ impl Dialect for StackAuth {
                 |State(desk): Desked, visitor: Visitor, from: From| sessions::refresh(desk, visitor, from);
             "sign_out" DELETE "/auth/sessions/current" Needs::Session, Some("session.end"),
                 |State(desk): Desked, visitor: Visitor, from: From| sessions::sign_out(desk, visitor, from);
+            "start_session" POST "/auth/sessions" LEND, Some("session.start"),
+                |State(desk): Desked, visitor: Visitor, body: Body| sessions::lend(desk, visitor, body);
+            "list_sessions" GET "/auth/sessions" READ, None,
+                |State(desk): Desked, visitor: Visitor, query: RawQuery| sessions::list(desk, visitor, pairs(query));
+            "end_session" DELETE "/auth/sessions/{id}" WRITE, Some("session.end"),
+                |State(desk): Desked, visitor: Visitor, Path(id): One, query: RawQuery|
+                    sessions::end(desk, visitor, id, pairs(query));
             "change_password" POST "/auth/password/update" Needs::Session, Some("password.change"),
                 |State(desk): Desked, visitor: Visitor, body: Body| sessions::change_password(desk, visitor, body);
 
@@ -154,6 +168,8 @@ impl Dialect for StackAuth {
                 |State(desk): Desked, visitor: Visitor, Path(id): One| teams::remove(desk, visitor, id);
             "list_members" GET "/team-member-profiles" READ_OWNER, None,
                 |State(desk): Desked, visitor: Visitor, query: RawQuery| teams::profiles(desk, visitor, pairs(query));
+            "show_member" GET "/team-member-profiles/{team}/{user}" READ_OWNER, None,
+                |State(desk): Desked, visitor: Visitor, Path(names): Two| teams::profile(desk, visitor, names);
             "join_team" POST "/team-memberships/{team}/{user}" WRITE_OWNERS, Some("team.change"),
                 |State(desk): Desked, visitor: Visitor, Path((team, user)): Two|
                     teams::put(Place::Join, desk, visitor, team, user);
@@ -169,6 +185,20 @@ impl Dialect for StackAuth {
                 |State(desk): Desked, visitor: Visitor, Path(names): Three|
                     teams::permit(Place::Withdraw, desk, visitor, names);
 
+            "show_billing" GET "/payments/billing/{kind}/{id}" Needs::AnyKey, None,
+                |State(desk): Desked, visitor: Visitor, Path(names): Two| payments::billing(desk, visitor, names);
+            "list_products" GET "/payments/products/{kind}/{id}" Needs::AnyKey, None,
+                |State(desk): Desked, visitor: Visitor, Path(names): Two| payments::products(desk, visitor, names);
+
+            "list_project_keys" GET "/internal/api-keys" READ, None,
+                |State(desk): Desked, visitor: Visitor| project_keys::list(desk, visitor);
+            "create_project_keys" POST "/internal/api-keys" WRITE, Some("key.issue"),
+                |State(desk): Desked, visitor: Visitor, body: Body| project_keys::create(desk, visitor, body);
+            "show_project_keys" GET "/internal/api-keys/{id}" READ, None,
+                |State(desk): Desked, visitor: Visitor, Path(id): One| project_keys::read(desk, visitor, id);
+            "change_project_keys" PATCH "/internal/api-keys/{id}" WRITE, Some("key.amend"),
+                |State(desk): Desked, visitor: Visitor, Path(id): One, body: Body|
+                    project_keys::change(desk, visitor, id, body);
             "show_project" GET "/projects/current" Needs::AnyKey, None,
                 |State(desk): Desked, visitor: Visitor| project::read(desk, visitor);
             "show_whole_project" GET "/internal/projects/current" READ_PROJECT, None,
@@ -187,7 +217,7 @@ impl Dialect for StackAuth {
         complaint::say(fail)
     }
 
-    fn shown(&self, headers: &HeaderMap) -> Vec<Zeroizing<String>> {
+    fn shown(&self, _: &Uri, headers: &HeaderMap) -> Vec<Zeroizing<String>> {
         visitor::secrets(headers)
     }
 

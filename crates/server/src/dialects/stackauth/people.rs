@@ -25,7 +25,7 @@ use crate::keeper::{Label, Refusal};
 /// Most users that a search looks at.
 const SEARCHED_MAX: usize = 10_000;
 /// The word for whoever is signed in.
-const ME: &str = "me";
+pub const ME: &str = "me";
 /// The name of a user that was given none.
 const NAMELESS: &str = "User";
 /// Members that a browser may change of its own user.

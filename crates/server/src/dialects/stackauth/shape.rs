@@ -72,7 +72,7 @@ pub fn key(view: &KeyView, text: Text<'_>) -> Value {
 }
 
 /// Since when a key is stopped. The clients know no suspension: while it lasts, the key looks revoked, as it works for nobody.
-fn stopped_at(key: &Key) -> Option<i64> {
+pub fn stopped_at(key: &Key) -> Option<i64> {
     match &key.state {
         State::Active => None,
         State::Suspended { since } => Some(since.ms()),
@@ -88,7 +88,8 @@ pub fn description(key: &Key) -> &str {
     }
 }
 
-fn last_four(key: &Key) -> String {
+/// The end of a key's text.
+pub fn last_four(key: &Key) -> String {
     let hint = key.about.hint.as_ref().map_or("", |hint| hint.as_str());
     let last: Vec<char> = hint.chars().rev().take(4).collect();
     last.into_iter().rev().collect()

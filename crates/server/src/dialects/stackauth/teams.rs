@@ -198,24 +198,38 @@ pub async fn profiles(desk: Desk, visitor: Visitor, query: Pairs) -> Answer<Resp
         .one("team_id")
         .ok_or_else(|| complaint::schema("team_id is missing in the query"))?;
     let team = found(&desk, &visitor, word)?;
-    let known = shape::known_id(team.id.uuid(), team.external_id.as_str());
+    let known = known(&team);
     let mut told = Vec::new();
     for member in &team.members {
-        // A browser is told who is signed in there, and of the others no more than that they are there.
-        let user = match people::tell(&desk, &visitor, member.user).await {
-            Ok(user) => user,
-            Err(_) if visitor.level == Level::Client => Value::Null,
-            Err(complaint) => return Err(complaint),
-        };
-        told.push(json!({
-            "team_id": known,
-            "user_id": people::known(&desk, member.user),
-            "display_name": user.get("display_name"),
-            "profile_image_url": user.get("profile_image_url"),
-            "user": user,
-        }));
+        told.push(profile_of(&desk, &visitor, known, member.user).await?);
     }
     Ok(body::json(&shape::list(told)))
+}
+
+/// Who one member of a team is there.
+pub async fn profile(desk: Desk, visitor: Visitor, (team, user): (String, String)) -> Answer<Response> {
+    let found = found(&desk, &visitor, &team)?;
+    let id = people::named(&desk, &visitor, &user)?;
+    if !found.members.iter().any(|member| member.user == id) {
+        return Err(complaint::membership_not_found(&team, &user));
+    }
+    Ok(body::json(&profile_of(&desk, &visitor, known(&found), id).await?))
+}
+
+async fn profile_of(desk: &Desk, visitor: &Visitor, team: Uuid, member: UserId) -> Answer<Value> {
+    // A browser is told who is signed in there, and of the others no more than that they are there.
+    let user = match people::tell(desk, visitor, member).await {
+        Ok(user) => user,
+        Err(_) if visitor.level == Level::Client => Value::Null,
+        Err(complaint) => return Err(complaint),
+    };
+    Ok(json!({
+        "team_id": team,
+        "user_id": people::known(desk, member),
+        "display_name": user.get("display_name"),
+        "profile_image_url": user.get("profile_image_url"),
+        "user": user,
+    }))
 }
 
 /// What happens to a user's place in a team.

@@ -4,6 +4,7 @@ mod coverage;
 mod datalayer;
 mod directus;
 mod doors;
+mod in_the_clear;
 mod meerschaum;
 mod stackauth;
 mod village;

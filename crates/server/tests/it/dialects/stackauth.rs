@@ -1,8 +1,10 @@
 //! Stack Auth's tongue.
 
 mod keys;
+mod lent;
 mod level;
 mod people;
+mod project_keys;
 mod sessions;
 
 use axum::body::Body;
@@ -31,6 +33,8 @@ fn example(village: &Village, operation: &Operation, secret: &str) -> Request<Bo
     let subject = match id {
         "show_user_key" | "change_user_key" => village.target.id().to_string(),
         "show_team_key" | "change_team_key" => village.platforms.id().to_string(),
+        "show_project_keys" | "change_project_keys" => village.admins.id().to_string(),
+        "end_session" => village.session.lock().unwrap().to_string(),
         "remove_user" => village.cora.id.to_string(),
         "remove_team" => village.choir.id.to_string(),
         "show_team" | "change_team" => team.to_string(),
@@ -43,9 +47,10 @@ fn example(village: &Village, operation: &Operation, secret: &str) -> Request<Bo
         .replace("{team}", &team.to_string())
         .replace("{user}", &member.to_string())
         .replace("{permission}", "%24manage_api_keys")
-        .replace("{level}", "environment");
+        .replace("{level}", "environment")
+        .replace("{kind}", "user");
     let query = match id {
-        "list_user_keys" => format!("?user_id={ada}"),
+        "list_user_keys" | "list_sessions" => format!("?user_id={ada}"),
         "list_team_keys" | "list_members" => format!("?team_id={team}"),
         "list_permissions" => format!("?team_id={team}&user_id={ada}&recursive=true"),
         _ => String::new(),
@@ -58,6 +63,9 @@ fn example(village: &Village, operation: &Operation, secret: &str) -> Request<Bo
         "check_team_key" => Some(json!({ "api_key": village.platforms.secret })),
         "revoke_leaked_key" => Some(json!({ "api_key": village.target.secret })),
         "change_user_key" | "change_team_key" => Some(json!({"description": "renamed"})),
+        "create_project_keys" => Some(json!({"description": "shop", "has_secret_server_key": true})),
+        "change_project_keys" => Some(json!({"description": "renamed"})),
+        "start_session" => Some(json!({"user_id": ada, "expires_in_millis": 60_000})),
         "sign_in" => Some(json!({"email": "cora@example.org", "password": STAPLE})),
         "change_password" => Some(json!({"old_password": STAPLE, "new_password": "nobody guesses this one 31"})),
         "create_user" => Some(json!({"primary_email": "dora@acme.example"})),
@@ -160,7 +168,20 @@ fn told(reply: &Reply) -> String {
 }
 
 fn register(reply: &Reply) {
-    if let Ok(Value::Object(told)) = serde_json::from_slice(&reply.bytes)
+    let Ok(told) = serde_json::from_slice::<Value>(&reply.bytes) else {
+        return;
+    };
+    for member in [
+        "access_token",
+        "refresh_token",
+        "secret_server_key",
+        "super_secret_admin_key",
+    ] {
+        if let Some(secret) = told[member].as_str() {
+            canary(secret);
+        }
+    }
+    if let Value::Object(told) = told
         && let Some(Value::String(value)) = told.get("value")
         && told.get("is_public") == Some(&json!(false))
     {

@@ -3,6 +3,7 @@
 use axum::body::Body;
 use http::Request;
 use keyholt_core::commit::Record;
+use keyholt_core::id::KeyId;
 use keyholt_core::owner::{MemberRight, Owner, Team, User};
 use keyholt_core::text::Email;
 use keyholt_core::time::Span;
@@ -58,6 +59,8 @@ pub struct Village {
     pub cora: User,
     /// Cora's session, once she has logged in.
     pub cookie: std::sync::Mutex<String>,
+    /// Its id.
+    pub session: std::sync::Mutex<KeyId>,
     /// A team whose keys Ada manages.
     pub platform: Team,
     /// A key of that team.
@@ -98,6 +101,7 @@ impl Village {
                 cora
             },
             cookie: std::sync::Mutex::default(),
+            session: std::sync::Mutex::new(KeyId::from_uuid(uuid::Uuid::nil())),
             platforms: house
                 .issue(wish(Owner::Team(platform.id), "deploy").scopes(&["deploy:*"]))
                 .await,
@@ -118,5 +122,6 @@ impl Village {
         let session = self.house.log_in("cora", STAPLE, in_cookie()).await.unwrap();
         self.house.advance(Span::secs(60));
         *self.cookie.lock().unwrap() = session.secret;
+        *self.session.lock().unwrap() = session.session.id;
     }
 }

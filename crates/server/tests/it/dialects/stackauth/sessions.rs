@@ -58,14 +58,14 @@ async fn tokens(village: &Village) -> (String, String) {
     (access, refresh)
 }
 
-async fn refresh(village: &Village, secret: &str) -> Reply {
+pub async fn refresh(village: &Village, secret: &str) -> Reply {
     let project = village.house.acme.id;
     let form = format!("grant_type=refresh_token&refresh_token={secret}&client_id={project}&client_secret=x");
     let asked = request(Method::POST, "/api/v1/auth/oauth/token", "", Body::from(form));
     village.wire.send(asked).await
 }
 
-async fn me(village: &Village, access: &str) -> Reply {
+pub async fn me(village: &Village, access: &str) -> Reply {
     ask(village, "client", access, ("GET", "/users/me"), Value::Null).await
 }
 
