@@ -61,6 +61,15 @@ pub struct RevisionArgument {
     pub if_revision: Option<u32>,
 }
 
+/// Why something is done to a record, and at which revision the record must still be.
+#[derive(Args, Default)]
+pub struct ActArguments {
+    #[command(flatten)]
+    pub cause: CauseArgument,
+    #[command(flatten)]
+    pub revision: RevisionArgument,
+}
+
 /// Free-form data.
 #[derive(Args, Default)]
 pub struct MetadataArgument {

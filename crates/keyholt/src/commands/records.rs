@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::arguments::ActArguments;
 use crate::connection::Answer;
 use crate::connection::request::{Path, Request};
 use crate::context::Context;
@@ -127,6 +128,50 @@ pub async fn act(context: &mut Context, act: Act<'_>) -> Result<Exit, Trouble> {
         answer.as_ref(),
         &format!("{} {} `{}`{}", act.done, act.kind.one, act.word, act.so),
     )
+}
+
+/// Stops the keys of a user, team or service.
+pub async fn suspend(context: &mut Context, kind: Kind, word: &str, how: ActArguments) -> Result<Exit, Trouble> {
+    let so = format!("; the {0}'s keys do not work until the {0} is resumed.", kind.one);
+    pause(context, kind, word, ("suspend", "Suspended", &so), how).await
+}
+
+/// Lets the keys of a user, team or service work again.
+pub async fn resume(context: &mut Context, kind: Kind, word: &str, how: ActArguments) -> Result<Exit, Trouble> {
+    let so = format!("; the {}'s keys are again what they were.", kind.one);
+    pause(context, kind, word, ("resume", "Resumed", &so), how).await
+}
+
+async fn pause(
+    context: &mut Context,
+    kind: Kind,
+    word: &str,
+    (verb, done, so): (&str, &str, &str),
+    how: ActArguments,
+) -> Result<Exit, Trouble> {
+    let act = Act {
+        kind,
+        word,
+        step: verb,
+        verb,
+        done,
+        so,
+        because: how.cause.into(),
+        revision: how.revision.if_revision,
+    };
+    self::act(context, act).await
+}
+
+/// Removes a user, team or service, and all its keys.
+pub async fn remove_owner(context: &mut Context, kind: Kind, word: &str, how: ActArguments) -> Result<Exit, Trouble> {
+    let removal = Removal {
+        kind,
+        word,
+        so: ", and with it all its keys",
+        because: how.cause.into(),
+        revision: how.revision.if_revision,
+    };
+    remove(context, removal).await
 }
 
 /// Something to be done to a record.

@@ -3,11 +3,9 @@
 use clap::{Args, Subcommand};
 use keyholt_api::owner::{AmendService, CreateService, Service, ServicePage};
 
-use super::arguments::{
-    CauseArgument, MetadataArgument, RevisionArgument, replace_or_empty, set_or_clear, some_if_any,
-};
+use super::arguments::{ActArguments, MetadataArgument, RevisionArgument, replace_or_empty, set_or_clear, some_if_any};
 use super::list::{ListArguments, list};
-use super::records::{self, Act, Removal, SERVICE};
+use super::records::{self, SERVICE};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::trouble::Trouble;
@@ -30,13 +28,13 @@ pub enum Services {
     Change(Change),
     /// Stop a service's keys until the service is resumed
     #[command(after_help = "Example:\n  keyholt services suspend ci --cause \"build machine compromised\"")]
-    Suspend(Pause),
+    Suspend(On),
     /// Let a service's keys work again
     #[command(after_help = "Example:\n  keyholt services resume ci")]
-    Resume(Pause),
+    Resume(On),
     /// Remove a service and revoke the service's keys
     #[command(after_help = "Example:\n  keyholt services remove ci --cause \"retired\"")]
-    Remove(Remove),
+    Remove(On),
 }
 
 /// A service to enrol.
@@ -93,26 +91,13 @@ pub struct Change {
     revision: RevisionArgument,
 }
 
-/// A service to suspend or resume.
+/// A service to suspend, resume or remove.
 #[derive(Args)]
-pub struct Pause {
+pub struct On {
     /// The service, by id or name
     service: String,
     #[command(flatten)]
-    cause: CauseArgument,
-    #[command(flatten)]
-    revision: RevisionArgument,
-}
-
-/// A service to remove.
-#[derive(Args)]
-pub struct Remove {
-    /// The service, by id or name
-    service: String,
-    #[command(flatten)]
-    cause: CauseArgument,
-    #[command(flatten)]
-    revision: RevisionArgument,
+    how: ActArguments,
 }
 
 impl Services {
@@ -123,9 +108,9 @@ impl Services {
             Self::Create(words) => create(context, words).await,
             Self::Show(words) => records::show::<Service>(context, SERVICE, &words.service).await,
             Self::Change(words) => change(context, words).await,
-            Self::Suspend(words) => suspend(context, words).await,
-            Self::Resume(words) => resume(context, words).await,
-            Self::Remove(words) => remove(context, words).await,
+            Self::Suspend(words) => records::suspend(context, SERVICE, &words.service, words.how).await,
+            Self::Resume(words) => records::resume(context, SERVICE, &words.service, words.how).await,
+            Self::Remove(words) => records::remove_owner(context, SERVICE, &words.service, words.how).await,
         }
     }
 }
@@ -152,43 +137,4 @@ async fn change(context: &mut Context, words: Change) -> Result<Exit, Trouble> {
         metadata: set_or_clear(words.metadata.metadata, words.no_metadata),
     };
     records::change::<Service>(context, SERVICE, &words.service, &body, words.revision.if_revision).await
-}
-
-async fn suspend(context: &mut Context, words: Pause) -> Result<Exit, Trouble> {
-    let act = Act {
-        kind: SERVICE,
-        word: &words.service,
-        step: "suspend",
-        verb: "suspend",
-        done: "Suspended",
-        so: "; the service's keys do not work until the service is resumed.",
-        because: words.cause.into(),
-        revision: words.revision.if_revision,
-    };
-    records::act(context, act).await
-}
-
-async fn resume(context: &mut Context, words: Pause) -> Result<Exit, Trouble> {
-    let act = Act {
-        kind: SERVICE,
-        word: &words.service,
-        step: "resume",
-        verb: "resume",
-        done: "Resumed",
-        so: "; the service's keys are again what they were.",
-        because: words.cause.into(),
-        revision: words.revision.if_revision,
-    };
-    records::act(context, act).await
-}
-
-async fn remove(context: &mut Context, words: Remove) -> Result<Exit, Trouble> {
-    let removal = Removal {
-        kind: SERVICE,
-        word: &words.service,
-        so: ", and with it all its keys",
-        because: words.cause.into(),
-        revision: words.revision.if_revision,
-    };
-    records::remove(context, removal).await
 }

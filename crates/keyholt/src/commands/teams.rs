@@ -4,11 +4,9 @@ use clap::{Args, Subcommand, ValueEnum};
 use keyholt_api::owner::{AmendTeam, CreateTeam, PutMember, Team, TeamPage};
 use serde_json::Value;
 
-use super::arguments::{
-    CauseArgument, MetadataArgument, RevisionArgument, replace_or_empty, set_or_clear, some_if_any,
-};
+use super::arguments::{ActArguments, MetadataArgument, RevisionArgument, replace_or_empty, set_or_clear, some_if_any};
 use super::list::{ListArguments, list};
-use super::records::{self, Act, Removal, TEAM};
+use super::records::{self, TEAM};
 use crate::connection::request::{Path, Request};
 use crate::context::Context;
 use crate::exit::Exit;
@@ -32,10 +30,10 @@ pub enum Teams {
     Change(Change),
     /// Stop a team's keys until the team is resumed
     #[command(after_help = "Example:\n  keyholt teams suspend platform --cause \"under review\"")]
-    Suspend(Pause),
+    Suspend(On),
     /// Let a team's keys work again
     #[command(after_help = "Example:\n  keyholt teams resume platform")]
-    Resume(Pause),
+    Resume(On),
     /// Add a user to a team, or change what the user may do in it
     #[command(after_help = "Example:\n  keyholt teams add-member platform u_42 --right manage-keys")]
     AddMember(AddMember),
@@ -44,7 +42,7 @@ pub enum Teams {
     RemoveMember(RemoveMember),
     /// Remove a team and revoke the team's keys
     #[command(after_help = "Example:\n  keyholt teams remove platform --cause \"dissolved\"")]
-    Remove(Remove),
+    Remove(On),
 }
 
 /// A team to enrol.
@@ -98,26 +96,13 @@ pub struct Change {
     revision: RevisionArgument,
 }
 
-/// A team to suspend or resume.
+/// A team to suspend, resume or remove.
 #[derive(Args)]
-pub struct Pause {
+pub struct On {
     /// The team, by id or external id
     team: String,
     #[command(flatten)]
-    cause: CauseArgument,
-    #[command(flatten)]
-    revision: RevisionArgument,
-}
-
-/// A team to remove.
-#[derive(Args)]
-pub struct Remove {
-    /// The team, by id or external id
-    team: String,
-    #[command(flatten)]
-    cause: CauseArgument,
-    #[command(flatten)]
-    revision: RevisionArgument,
+    how: ActArguments,
 }
 
 /// A member to add.
@@ -168,11 +153,11 @@ impl Teams {
             Self::Create(words) => create(context, words).await,
             Self::Show(words) => records::show::<Team>(context, TEAM, &words.team).await,
             Self::Change(words) => change(context, words).await,
-            Self::Suspend(words) => suspend(context, words).await,
-            Self::Resume(words) => resume(context, words).await,
+            Self::Suspend(words) => records::suspend(context, TEAM, &words.team, words.how).await,
+            Self::Resume(words) => records::resume(context, TEAM, &words.team, words.how).await,
             Self::AddMember(words) => add_member(context, words).await,
             Self::RemoveMember(words) => remove_member(context, words).await,
-            Self::Remove(words) => remove(context, words).await,
+            Self::Remove(words) => records::remove_owner(context, TEAM, &words.team, words.how).await,
         }
     }
 }
@@ -201,34 +186,6 @@ async fn change(context: &mut Context, words: Change) -> Result<Exit, Trouble> {
     records::change::<Team>(context, TEAM, &words.team, &body, words.revision.if_revision).await
 }
 
-async fn suspend(context: &mut Context, words: Pause) -> Result<Exit, Trouble> {
-    let act = Act {
-        kind: TEAM,
-        word: &words.team,
-        step: "suspend",
-        verb: "suspend",
-        done: "Suspended",
-        so: "; the team's keys do not work until the team is resumed.",
-        because: words.cause.into(),
-        revision: words.revision.if_revision,
-    };
-    records::act(context, act).await
-}
-
-async fn resume(context: &mut Context, words: Pause) -> Result<Exit, Trouble> {
-    let act = Act {
-        kind: TEAM,
-        word: &words.team,
-        step: "resume",
-        verb: "resume",
-        done: "Resumed",
-        so: "; the team's keys are again what they were.",
-        because: words.cause.into(),
-        revision: words.revision.if_revision,
-    };
-    records::act(context, act).await
-}
-
 async fn add_member(context: &mut Context, words: AddMember) -> Result<Exit, Trouble> {
     let body = PutMember {
         right: words.right.word(),
@@ -250,15 +207,4 @@ async fn remove_member(context: &mut Context, words: RemoveMember) -> Result<Exi
 
 fn member(context: &Context, team: &str, user: &str) -> Result<Path, Trouble> {
     TEAM.at(context, team)?.then("members").and(user)
-}
-
-async fn remove(context: &mut Context, words: Remove) -> Result<Exit, Trouble> {
-    let removal = Removal {
-        kind: TEAM,
-        word: &words.team,
-        so: ", and with it all its keys",
-        because: words.cause.into(),
-        revision: words.revision.if_revision,
-    };
-    records::remove(context, removal).await
 }

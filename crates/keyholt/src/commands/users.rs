@@ -6,11 +6,9 @@ use keyholt_api::secret::PresentedSecret;
 use keyholt_api::session;
 use serde_json::Value;
 
-use super::arguments::{
-    CauseArgument, MetadataArgument, RevisionArgument, replace_or_empty, set_or_clear, some_if_any,
-};
+use super::arguments::{ActArguments, MetadataArgument, RevisionArgument, replace_or_empty, set_or_clear, some_if_any};
 use super::list::{ListArguments, list};
-use super::records::{self, Act, Removal, USER};
+use super::records::{self, USER};
 use crate::connection::request::Request;
 use crate::context::Context;
 use crate::exit::Exit;
@@ -35,10 +33,10 @@ pub enum Users {
     Change(Change),
     /// Stop a user's keys until the user is resumed
     #[command(after_help = "Example:\n  keyholt users suspend u_42 --cause \"on leave\"")]
-    Suspend(Pause),
+    Suspend(On),
     /// Let a user's keys work again
     #[command(after_help = "Example:\n  keyholt users resume u_42")]
-    Resume(Pause),
+    Resume(On),
     /// Give a user a password; the user's sessions end
     #[command(
         name = "set-password",
@@ -47,7 +45,7 @@ pub enum Users {
     SetPassword(SetPassword),
     /// Remove a user and revoke the user's keys
     #[command(after_help = "Example:\n  keyholt users remove u_42 --cause \"left the company\"")]
-    Remove(Remove),
+    Remove(On),
 }
 
 /// A user to enrol.
@@ -110,15 +108,13 @@ pub struct Change {
     revision: RevisionArgument,
 }
 
-/// A user to suspend or resume.
+/// A user to suspend, resume or remove.
 #[derive(Args)]
-pub struct Pause {
+pub struct On {
     /// The user, by id or external id
     user: String,
     #[command(flatten)]
-    cause: CauseArgument,
-    #[command(flatten)]
-    revision: RevisionArgument,
+    how: ActArguments,
 }
 
 /// A user to give a password.
@@ -131,17 +127,6 @@ pub struct SetPassword {
     password: Option<SecretInput>,
 }
 
-/// A user to remove.
-#[derive(Args)]
-pub struct Remove {
-    /// The user, by id or external id
-    user: String,
-    #[command(flatten)]
-    cause: CauseArgument,
-    #[command(flatten)]
-    revision: RevisionArgument,
-}
-
 impl Users {
     /// Runs the verb.
     pub async fn run(self, context: &mut Context) -> Result<Exit, Trouble> {
@@ -150,10 +135,10 @@ impl Users {
             Self::Create(words) => create(context, words).await,
             Self::Show(words) => records::show::<User>(context, USER, &words.user).await,
             Self::Change(words) => change(context, words).await,
-            Self::Suspend(words) => suspend(context, words).await,
-            Self::Resume(words) => resume(context, words).await,
+            Self::Suspend(words) => records::suspend(context, USER, &words.user, words.how).await,
+            Self::Resume(words) => records::resume(context, USER, &words.user, words.how).await,
             Self::SetPassword(words) => set_password(context, words).await,
-            Self::Remove(words) => remove(context, words).await,
+            Self::Remove(words) => records::remove_owner(context, USER, &words.user, words.how).await,
         }
     }
 }
@@ -184,34 +169,6 @@ async fn change(context: &mut Context, words: Change) -> Result<Exit, Trouble> {
     records::change::<User>(context, USER, &words.user, &body, words.revision.if_revision).await
 }
 
-async fn suspend(context: &mut Context, words: Pause) -> Result<Exit, Trouble> {
-    let act = Act {
-        kind: USER,
-        word: &words.user,
-        step: "suspend",
-        verb: "suspend",
-        done: "Suspended",
-        so: "; the user's keys do not work until the user is resumed.",
-        because: words.cause.into(),
-        revision: words.revision.if_revision,
-    };
-    records::act(context, act).await
-}
-
-async fn resume(context: &mut Context, words: Pause) -> Result<Exit, Trouble> {
-    let act = Act {
-        kind: USER,
-        word: &words.user,
-        step: "resume",
-        verb: "resume",
-        done: "Resumed",
-        so: "; the user's keys are again what they were.",
-        because: words.cause.into(),
-        revision: words.revision.if_revision,
-    };
-    records::act(context, act).await
-}
-
 async fn set_password(context: &mut Context, words: SetPassword) -> Result<Exit, Trouble> {
     let user = &words.user;
     let path = USER.at(context, user)?.then("password");
@@ -223,15 +180,4 @@ async fn set_password(context: &mut Context, words: SetPassword) -> Result<Exit,
     let answer = context.send_act::<Value>(&request).await?;
     let says = format!("User `{user}` has the new password, and is logged out everywhere.");
     records::done(context, answer.as_ref(), &says)
-}
-
-async fn remove(context: &mut Context, words: Remove) -> Result<Exit, Trouble> {
-    let removal = Removal {
-        kind: USER,
-        word: &words.user,
-        so: ", and with it all its keys",
-        because: words.cause.into(),
-        revision: words.revision.if_revision,
-    };
-    records::remove(context, removal).await
 }

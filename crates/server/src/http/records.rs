@@ -3,19 +3,25 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::response::Response;
+use http::Method;
+use keyholt_api::key::Because;
 use keyholt_api::owner::{RolesWish, Service, Team, User};
 use keyholt_api::reference::Reference;
-use keyholt_core::commit::Record;
+use keyholt_core::commit::{Record, Revision};
 use keyholt_core::id::{ProjectId, RoleId};
 use keyholt_core::owner::OwnerKind;
+use keyholt_core::text::Cause;
 use keyholt_store::RecordQuery;
 use serde::{Deserialize, Serialize};
 
+use super::body::MaybeJson;
+use super::condition::IfMatch;
 use super::cursor::List;
 use super::fail::{Answer, Fail};
 use super::place::{InProject, NOBODY, OnOwner};
-use super::query::Paged;
+use super::query::{Paged, Query};
 use super::{Door, show};
 use crate::keeper::{OwnerChange, Refusal};
 
@@ -60,7 +66,7 @@ pub fn read(door: &Door, on: &OnOwner) -> Answer<Response> {
 pub async fn change(
     door: &Door,
     on: &OnOwner,
-    based_on: Option<keyholt_core::commit::Revision>,
+    based_on: Option<Revision>,
     change: OwnerChange<'_>,
 ) -> Answer<Response> {
     let record = door
@@ -68,6 +74,58 @@ pub async fn change(
         .change_owner(&on.actor, on.project, on.owner, based_on, change)
         .await?;
     as_it_is(door, &record)
+}
+
+/// Something to be done to the owner that the path names: why, and at which revision the owner must still be.
+pub struct OnOwnerBecause {
+    on: OnOwner,
+    based_on: Option<Revision>,
+    cause: Option<Cause>,
+}
+
+impl FromRequest<Door> for OnOwnerBecause {
+    type Rejection = Fail;
+
+    async fn from_request(request: Request, door: &Door) -> Result<Self, Fail> {
+        let (mut parts, body) = request.into_parts();
+        let on = OnOwner::from_request_parts(&mut parts, door).await?;
+        let IfMatch(based_on) = IfMatch::from_request_parts(&mut parts, door).await?;
+        // A removal has no body and says why in its query.
+        let because: Because = if parts.method == Method::DELETE {
+            Query::from_request_parts(&mut parts, door).await?.0
+        } else {
+            MaybeJson::from_request(Request::from_parts(parts, body), door).await?.0
+        };
+        let cause = because.read()?;
+        Ok(Self { on, based_on, cause })
+    }
+}
+
+/// Stops the owner's keys, and shows the owner.
+pub async fn suspend(door: &Door, act: OnOwnerBecause) -> Answer<Response> {
+    let OnOwnerBecause { on, based_on, cause } = act;
+    let suspended = door
+        .keeper
+        .suspend_owner(&on.actor, on.project, on.owner, cause, based_on);
+    as_it_is(door, &*suspended.await?)
+}
+
+/// Lets the owner's keys work as before, and shows the owner.
+pub async fn resume(door: &Door, act: OnOwnerBecause) -> Answer<Response> {
+    let OnOwnerBecause { on, based_on, cause } = act;
+    let resumed = door
+        .keeper
+        .resume_owner(&on.actor, on.project, on.owner, cause, based_on);
+    as_it_is(door, &*resumed.await?)
+}
+
+/// Removes the owner and revokes its keys.
+pub async fn remove(door: &Door, act: OnOwnerBecause) -> Answer<Response> {
+    let OnOwnerBecause { on, based_on, cause } = act;
+    door.keeper
+        .remove_owner(&on.actor, on.project, on.owner, cause, based_on)
+        .await?;
+    Ok(show::nothing())
 }
 
 /// Shows a record as it is.

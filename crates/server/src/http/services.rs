@@ -8,13 +8,13 @@ use keyholt_api::page::PageRequest;
 use keyholt_core::commit::{Record, Revision};
 use keyholt_core::owner::{OwnerKind, Standing};
 
-use super::body::{Json, MaybeJson, json};
+use super::body::{Json, json};
 use super::condition::IfMatch;
 use super::fail::Answer;
 use super::openapi::{CauseParameter, IfMatchHeader};
 use super::place::{InProject, OnOwner};
-use super::query::{Paged, Query};
-use super::records::{self, NoFilter};
+use super::query::Paged;
+use super::records::{self, NoFilter, OnOwnerBecause};
 use super::{Door, show};
 
 /// List services
@@ -97,17 +97,8 @@ pub async fn amend(
 /// All the service's keys are revoked in the same breath; one enrolled later under the same name gets none of them.
 #[utoipa::path(delete, path = "/v1/projects/{project}/services/{service}", operation_id = "delete_service", tag = "Services",
     params(IfMatchHeader, CauseParameter), responses((status = 204, description = "The service is gone.")))]
-pub async fn delete(
-    State(door): State<Door>,
-    on: OnOwner,
-    IfMatch(based_on): IfMatch,
-    Query(because): Query<Because>,
-) -> Answer<Response> {
-    let cause = because.read()?;
-    door.keeper
-        .remove_owner(&on.actor, on.project, on.owner, cause, based_on)
-        .await?;
-    Ok(show::nothing())
+pub async fn delete(State(door): State<Door>, act: OnOwnerBecause) -> Answer<Response> {
+    records::remove(&door, act).await
 }
 
 /// Suspend a service
@@ -116,18 +107,8 @@ pub async fn delete(
 #[utoipa::path(post, path = "/v1/projects/{project}/services/{service}/suspend", operation_id = "suspend_service", tag = "Services",
     params(IfMatchHeader), request_body = Option<Because>,
     responses((status = 200, description = "The service, suspended.", body = Service)))]
-pub async fn suspend(
-    State(door): State<Door>,
-    on: OnOwner,
-    IfMatch(based_on): IfMatch,
-    MaybeJson(body): MaybeJson<Because>,
-) -> Answer<Response> {
-    let cause = body.read()?;
-    let record = door
-        .keeper
-        .suspend_owner(&on.actor, on.project, on.owner, cause, based_on)
-        .await?;
-    records::as_it_is(&door, &record)
+pub async fn suspend(State(door): State<Door>, act: OnOwnerBecause) -> Answer<Response> {
+    records::suspend(&door, act).await
 }
 
 /// Resume a service
@@ -136,16 +117,6 @@ pub async fn suspend(
 #[utoipa::path(post, path = "/v1/projects/{project}/services/{service}/resume", operation_id = "resume_service", tag = "Services",
     params(IfMatchHeader), request_body = Option<Because>,
     responses((status = 200, description = "The service, in good standing.", body = Service)))]
-pub async fn resume(
-    State(door): State<Door>,
-    on: OnOwner,
-    IfMatch(based_on): IfMatch,
-    MaybeJson(body): MaybeJson<Because>,
-) -> Answer<Response> {
-    let cause = body.read()?;
-    let record = door
-        .keeper
-        .resume_owner(&on.actor, on.project, on.owner, cause, based_on)
-        .await?;
-    records::as_it_is(&door, &record)
+pub async fn resume(State(door): State<Door>, act: OnOwnerBecause) -> Answer<Response> {
+    records::resume(&door, act).await
 }

@@ -9,13 +9,13 @@ use keyholt_api::patch::Patch;
 use keyholt_core::commit::{Record, Revision};
 use keyholt_core::owner::{OwnerKind, Standing};
 
-use super::body::{Json, MaybeJson, json};
+use super::body::{Json, json};
 use super::condition::IfMatch;
 use super::fail::Answer;
 use super::openapi::{CauseParameter, IfMatchHeader};
 use super::place::{InProject, OnOwner};
-use super::query::{Paged, Query};
-use super::records::{self, NoFilter};
+use super::query::Paged;
+use super::records::{self, NoFilter, OnOwnerBecause};
 use super::{Door, show};
 
 /// List users
@@ -101,17 +101,8 @@ pub async fn amend(
 /// All the user's keys are revoked in the same breath; one enrolled later under the same name gets none of them.
 #[utoipa::path(delete, path = "/v1/projects/{project}/users/{user}", operation_id = "delete_user", tag = "Users",
     params(IfMatchHeader, CauseParameter), responses((status = 204, description = "The user is gone.")))]
-pub async fn delete(
-    State(door): State<Door>,
-    on: OnOwner,
-    IfMatch(based_on): IfMatch,
-    Query(because): Query<Because>,
-) -> Answer<Response> {
-    let cause = because.read()?;
-    door.keeper
-        .remove_owner(&on.actor, on.project, on.owner, cause, based_on)
-        .await?;
-    Ok(show::nothing())
+pub async fn delete(State(door): State<Door>, act: OnOwnerBecause) -> Answer<Response> {
+    records::remove(&door, act).await
 }
 
 /// Suspend a user
@@ -120,18 +111,8 @@ pub async fn delete(
 #[utoipa::path(post, path = "/v1/projects/{project}/users/{user}/suspend", operation_id = "suspend_user", tag = "Users",
     params(IfMatchHeader), request_body = Option<Because>,
     responses((status = 200, description = "The user, suspended.", body = User)))]
-pub async fn suspend(
-    State(door): State<Door>,
-    on: OnOwner,
-    IfMatch(based_on): IfMatch,
-    MaybeJson(body): MaybeJson<Because>,
-) -> Answer<Response> {
-    let cause = body.read()?;
-    let record = door
-        .keeper
-        .suspend_owner(&on.actor, on.project, on.owner, cause, based_on)
-        .await?;
-    records::as_it_is(&door, &record)
+pub async fn suspend(State(door): State<Door>, act: OnOwnerBecause) -> Answer<Response> {
+    records::suspend(&door, act).await
 }
 
 /// Resume a user
@@ -140,16 +121,6 @@ pub async fn suspend(
 #[utoipa::path(post, path = "/v1/projects/{project}/users/{user}/resume", operation_id = "resume_user", tag = "Users",
     params(IfMatchHeader), request_body = Option<Because>,
     responses((status = 200, description = "The user, in good standing.", body = User)))]
-pub async fn resume(
-    State(door): State<Door>,
-    on: OnOwner,
-    IfMatch(based_on): IfMatch,
-    MaybeJson(body): MaybeJson<Because>,
-) -> Answer<Response> {
-    let cause = body.read()?;
-    let record = door
-        .keeper
-        .resume_owner(&on.actor, on.project, on.owner, cause, based_on)
-        .await?;
-    records::as_it_is(&door, &record)
+pub async fn resume(State(door): State<Door>, act: OnOwnerBecause) -> Answer<Response> {
+    records::resume(&door, act).await
 }

@@ -58,10 +58,11 @@ async fn it_ends_with_a_suspension_and_with_the_user_s_other_sessions() {
         .await;
     assert_eq!(ended.unwrap(), 1);
     assert_eq!(told(&me(&village, &access).await), "UNPARSABLE_ACCESS_TOKEN");
-    let suspended = house
+    house
         .keeper
-        .suspend_owner(&house.olga(), house.acme.id, ada, None, None);
-    suspended.await.unwrap();
+        .suspend_owner(&house.olga(), house.acme.id, ada, None, None)
+        .await
+        .unwrap();
     let reply = serve(&village, START, json!({"user_id": village.ada.id})).await;
     assert_eq!(told(&reply), "USER_NOT_FOUND");
 }
