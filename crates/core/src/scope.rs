@@ -28,7 +28,11 @@ pub const RESERVED: &str = "keyholt:";
 /// Comparison is by bytes: `Orders:read` and `orders:read` are two scopes, and neither is trimmed or folded.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Scope(Box<str>);
+pub struct Scope {
+    text: Box<str>,
+    /// How long its action is: looked for once, because every verify compares scopes.
+    action: usize,
+}
 
 /// Why a text is not a scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -153,16 +157,27 @@ impl<'a> Wanted<'a> {
     /// The scope as a value of its own.
     pub fn to_scope(self) -> Scope {
         match self.resource {
-            None => Scope(self.action.into()),
-            Some(resource) => Scope(format!("{}@{resource}", self.action).into()),
+            None => Scope::of(self.action),
+            Some(resource) => Scope::of(&format!("{}@{resource}", self.action)),
         }
     }
 }
 
 impl Scope {
+    /// The scope with this text, which has been checked.
+    fn of(text: &str) -> Self {
+        Self {
+            action: Wanted::split(text).action.len(),
+            text: text.into(),
+        }
+    }
+
     /// The scope as it would be asked for.
     pub fn wanted(&self) -> Wanted<'_> {
-        Wanted::split(&self.0)
+        Wanted {
+            action: self.text.get(..self.action).unwrap_or_default(),
+            resource: self.text.get(self.action + 1..),
+        }
     }
 
     /// Whether everything that is wanted is allowed by this scope.
@@ -190,18 +205,18 @@ impl Scope {
         let (mine, theirs) = (self.wanted(), other.wanted());
         let action = narrower(mine.action, theirs.action, action_covers)?;
         match (mine.resource, theirs.resource) {
-            (None, None) => Some(Self(action.into())),
-            (Some(one), None) | (None, Some(one)) => Some(Self(format!("{action}@{one}").into())),
+            (None, None) => Some(Self::of(action)),
+            (Some(one), None) | (None, Some(one)) => Some(Self::of(&format!("{action}@{one}"))),
             (Some(a), Some(b)) => {
                 let resource = narrower(a, b, reaches)?;
-                Some(Self(format!("{action}@{resource}").into()))
+                Some(Self::of(&format!("{action}@{resource}")))
             }
         }
     }
 
     /// Whether this scope is about Keyholt itself.
     pub fn is_reserved(&self) -> bool {
-        self.0.starts_with(RESERVED)
+        self.text.starts_with(RESERVED)
     }
 
     /// Whether this scope names no action but opens all of them, if only on some resources.
@@ -211,7 +226,7 @@ impl Scope {
 
     /// The scope as text.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
 }
 
@@ -219,8 +234,7 @@ impl FromStr for Scope {
     type Err = ScopeError;
 
     fn from_str(text: &str) -> Result<Self, ScopeError> {
-        Wanted::parse(text)?;
-        Ok(Self(text.into()))
+        Ok(Wanted::parse(text)?.to_scope())
     }
 }
 
@@ -234,19 +248,19 @@ impl TryFrom<String> for Scope {
 
 impl From<Scope> for String {
     fn from(scope: Scope) -> Self {
-        scope.0.into()
+        scope.text.into()
     }
 }
 
 impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
 impl fmt::Debug for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}`", self.0)
+        write!(f, "`{}`", self.text)
     }
 }
 
@@ -286,11 +300,14 @@ impl From<Resource> for String {
 /// A set of scopes. An empty set grants nothing.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
 #[serde(try_from = "BTreeSet<Scope>", into = "BTreeSet<Scope>")]
-pub struct ScopeSet(BTreeSet<Scope>);
+pub struct ScopeSet(
+    /// Sorted, none twice: side by side they are gone through faster than any tree.
+    Vec<Scope>,
+);
 
 impl ScopeSet {
     /// No scope.
-    pub const EMPTY: Self = Self(BTreeSet::new());
+    pub const EMPTY: Self = Self(Vec::new());
 
     /// Checks and keeps scopes; the same scope twice counts once.
     pub fn new(scopes: impl IntoIterator<Item = Scope>) -> Result<Self, ScopeError> {
@@ -298,8 +315,12 @@ impl ScopeSet {
         if set.len() > SCOPES_MAX {
             Err(ScopeError::TooMany)
         } else {
-            Ok(Self(set))
+            Ok(Self::sorted(set))
         }
+    }
+
+    fn sorted(scopes: BTreeSet<Scope>) -> Self {
+        Self(scopes.into_iter().collect())
     }
 
     /// Parses each text as a scope.
@@ -335,13 +356,13 @@ impl ScopeSet {
                 break;
             }
         }
-        Self(met).reduced()
+        Self::sorted(met).reduced()
     }
 
     /// What either set allows.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {
-        Self(self.0.union(&other.0).cloned().collect()).reduced()
+        Self::sorted(self.iter().chain(other.iter()).cloned().collect()).reduced()
     }
 
     /// Without entries that another entry covers. Looks up what could cover each one: comparing all with all would be
@@ -356,11 +377,11 @@ impl ScopeSet {
         wider(action, ':')
             .filter(|wide| action_covers(wide, action))
             .any(|wide| {
-                let anywhere = Scope(wide.as_str().into());
+                let anywhere = Scope::of(&wide);
                 let bound = resource.into_iter().flat_map(|resource| wider(resource, '/'));
                 std::iter::once(anywhere)
-                    .chain(bound.map(|resource| Scope(format!("{wide}@{resource}").into())))
-                    .any(|other| other != *one && self.0.contains(&other))
+                    .chain(bound.map(|resource| Scope::of(&format!("{wide}@{resource}"))))
+                    .any(|other| other != *one && self.contains(&other))
             })
     }
 
@@ -371,7 +392,7 @@ impl ScopeSet {
 
     /// Whether this very scope is named.
     pub fn contains(&self, scope: &Scope) -> bool {
-        self.0.contains(scope)
+        self.0.binary_search(scope).is_ok()
     }
 
     /// The set without the scopes of which this is true.
@@ -401,7 +422,7 @@ impl TryFrom<BTreeSet<Scope>> for ScopeSet {
 
 impl From<ScopeSet> for BTreeSet<Scope> {
     fn from(set: ScopeSet) -> Self {
-        set.0
+        set.0.into_iter().collect()
     }
 }
 

@@ -68,8 +68,9 @@ impl<'a> Asked<'a> {
         // The caller comes last, because that counts as a use of its key: nothing after it may take the long way for a
         // fault of the body.
         if self.target == SINGLE {
-            let body: Body<'_> = serde_json::from_slice(body).ok()?;
-            let question = body.question()?;
+            let question = Body::terse(body)
+                .or_else(|| serde_json::from_slice(body).ok())?
+                .question()?;
             let admitted = self.admitted(keeper, memo, address)?;
             keeper.judge_for(&admitted, &question, |answer| answer.write_json(None, out));
             return Some(());
@@ -139,6 +140,27 @@ struct BatchBody<'a> {
 }
 
 impl<'a> Body<'a> {
+    /// Reads the spelling that most clients send: a credential, one scope or none, no spaces, nothing to unescape. It says
+    /// what any reader of JSON says of it; for these few, in a third of the time.
+    fn terse(json: &'a [u8]) -> Option<Self> {
+        let (credential, rest) = terse_text(json.strip_prefix(br#"{"credential":""#)?)?;
+        let scopes = if rest == b"}" {
+            Scopes::Absent
+        } else {
+            let (scope, rest) = terse_text(rest.strip_prefix(br#","scopes":[""#)?)?;
+            (rest == b"]}").then_some(Scopes::One(scope))?
+        };
+        Some(Self {
+            credential,
+            scopes,
+            any_scopes: None,
+            audience: None,
+            environment: None,
+            client_address: None,
+            origin: None,
+        })
+    }
+
     /// The question, or nothing if anything about it is odd.
     fn question(&self) -> Option<Question<'a>> {
         let scopes = match (&self.scopes, &self.any_scopes) {
@@ -169,6 +191,14 @@ impl<'a> Body<'a> {
             counting: Counting::Counted,
         })
     }
+}
+
+/// The text before a quotation mark and what is behind it, if the text is printable ASCII without an escape.
+fn terse_text(json: &[u8]) -> Option<(&str, &[u8])> {
+    let (text, rest) = json.split_at_checked(memchr::memchr(b'"', json)?)?;
+    let is_plain = |byte: &u8| (b' '..=b'~').contains(byte) & (*byte != b'\\');
+    let plain = text.iter().fold(true, |plain, byte| plain & is_plain(byte));
+    Some((std::str::from_utf8(text).ok().filter(|_| plain)?, rest.get(1..)?))
 }
 
 fn wanted<'a>(scopes: &[&'a str]) -> Option<Vec<Wanted<'a>>> {
@@ -220,5 +250,58 @@ impl<'de: 'a, 'a> Deserialize<'de> for Scopes<'a> {
             }
         }
         deserializer.deserialize_any(Seen)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(body: Option<Body<'_>>) -> Option<(String, Vec<String>)> {
+        let body = body?;
+        let scopes = match body.scopes {
+            Scopes::Absent => Vec::new(),
+            Scopes::One(scope) => vec![scope.to_owned()],
+            Scopes::Many(scopes) => scopes.into_iter().map(str::to_owned).collect(),
+        };
+        Some((body.credential.to_owned(), scopes))
+    }
+
+    #[test]
+    fn the_terse_spelling_means_what_json_means() {
+        for json in [
+            r#"{"credential":"acme_1"}"#,
+            r#"{"credential":"","scopes":[""]}"#,
+            r#"{"credential":"a b~{}[]:,","scopes":["orders:read@a/b"]}"#,
+        ] {
+            let terse = told(Body::terse(json.as_bytes()));
+            assert!(terse.is_some(), "{json}");
+            assert_eq!(terse, told(serde_json::from_str(json).ok()), "{json}");
+        }
+    }
+
+    #[test]
+    fn whatever_is_spelt_otherwise_is_left_to_the_reader_of_json() {
+        let json = r#"{"credential":"acme_1","scopes":["orders:read"]}"#;
+        for end in 0..json.len() {
+            assert!(Body::terse(&json.as_bytes()[..end]).is_none(), "{end} bytes");
+        }
+        for (from, to) in [
+            ("acme", "\\u0061"),
+            ("acme", "a\\\\"),
+            ("acme", "\u{7f}"),
+            ("acme", "\n"),
+            ("acme", "é"),
+            ("\":", "\": "),
+            ("[", "[ "),
+            ("\"]", "\",\"b\"]"),
+            ("}", ",\"origin\":\"a\"}"),
+            ("}", "} "),
+            ("}", "}}"),
+            ("credential", "scopes"),
+        ] {
+            let other = json.replacen(from, to, 1);
+            assert!(Body::terse(other.as_bytes()).is_none(), "{other}");
+        }
     }
 }

@@ -109,19 +109,23 @@ impl Pepper {
 
 /// SHA-256 of a block that led to `state`, and 32 bytes behind it.
 fn after_key(mut state: [u32; 8], bytes: &[u8; 32]) -> [u8; 32] {
-    const BITS: u64 = (BLOCK as u64 + 32) * 8;
+    /// What fills the block behind the bytes: one bit, zeros, and how many bits there are.
+    const END: [u8; BLOCK - 32] = {
+        let mut end = [0; BLOCK - 32];
+        end[0] = 0x80;
+        [end[30], end[31]] = ((BLOCK as u16 + 32) * 8).to_be_bytes();
+        end
+    };
+    // In whole pieces: byte by byte, a block takes longer to put together than to hash.
     let mut block = [0; BLOCK];
-    let padded = bytes
-        .iter()
-        .copied()
-        .chain([0x80])
-        .chain([0; 23])
-        .chain(BITS.to_be_bytes());
-    block.iter_mut().zip(padded).for_each(|(place, byte)| *place = byte);
+    let (text, end) = block.split_at_mut(bytes.len());
+    text.copy_from_slice(bytes);
+    end.copy_from_slice(&END);
     compress256(&mut state, &[block]);
     let mut hash = [0; 32];
-    let words = state.iter().flat_map(|word| word.to_be_bytes());
-    hash.iter_mut().zip(words).for_each(|(place, byte)| *place = byte);
+    for (place, word) in hash.chunks_exact_mut(4).zip(state) {
+        place.copy_from_slice(&word.to_be_bytes());
+    }
     hash
 }
 
