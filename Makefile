@@ -63,11 +63,11 @@ bench: ## measure speed and size, write docs/benchmarks.md; ROWS=verify-1m,list 
 		$(if $(ROWS),--rows $(ROWS)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(QUICK),--quick)
 
 .PHONY: torture
-torture: ## break a running server in every way that must be harmless, write docs/explanation/reliability.md; STEPS=kill,race for some
+torture: ## break a running server in every way that must be harmless, write docs/explanation/reliability.md; STEPS=kill,race for some, PERCENT=30 for fewer trials
 	tools/need build postgresql python haproxy deb:strace deb:libfaketime deb:e2fsprogs
 	cargo build --release --locked -p keyholt -p keyholt-torture
 	$(TARGET)/release/keyholt-torture --keyholt $(TARGET)/release/keyholt --home $(TARGET)/torture \
-		$(if $(STEPS),--steps $(STEPS),--page docs/explanation/reliability.md) $(if $(SEED),--seed $(SEED)) $(if $(SHORT),--short)
+		$(if $(STEPS),--steps $(STEPS),--page docs/explanation/reliability.md) $(if $(SEED),--seed $(SEED)) $(if $(SHORT),--short) $(if $(PERCENT),--percent $(PERCENT))
 	$(if $(STEPS),,tools/need schemathesis)
 	$(if $(STEPS),,$(TOOLS) TRIAL_BINARY=$(TARGET)/release/keyholt tools/with-postgres bash -c \
 		'TRIAL_DATABASE=$$KEYHOLT_TEST_POSTGRES tools/with-keyholt "$$PWD/tools/contract"')

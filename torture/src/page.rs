@@ -27,8 +27,13 @@ pub fn write(page: &Path, found: &[(&str, Vec<Figure>)], run: &Run, setting: &Se
 fn table(found: &[(&str, Vec<Figure>)], run: &Run, setting: &Setting) -> String {
     let machine = Machine::here();
     let mut text = format!(
-        "{}, `--seed {}`, measured {} on {} × {}, {} GiB, {}.\n\n| Step | What was done | What came of it | Holds |\n|---|---|---|---|\n",
+        "{}{}, `--seed {}`, measured {} on {} × {}, {} GiB, {}.\n\n| Step | What was done | What came of it | Holds |\n|---|---|---|---|\n",
         setting.form.of("Short form", "Long form"),
+        if setting.percent == 100 {
+            String::new()
+        } else {
+            format!(", `--percent {}`", setting.percent)
+        },
         setting.seed,
         run.words(),
         machine.processors,

@@ -30,6 +30,8 @@ pub struct Setting {
     pub canary: Option<PathBuf>,
     /// How much is done.
     pub form: Form,
+    /// Of what is counted in the long form, only so many of a hundred.
+    pub percent: usize,
     /// Where the dice begin.
     pub seed: u64,
 }
@@ -92,6 +94,11 @@ impl Start {
 }
 
 impl Setting {
+    /// One of two numbers of trials.
+    pub fn count(&self, short: usize, long: usize) -> usize {
+        self.form.of(short, (long * self.percent / 100).max(short))
+    }
+
     /// An empty folder that is gone when it is dropped.
     pub fn folder(&self) -> anyhow::Result<TempDir> {
         Ok(tempfile::tempdir_in(&self.home)?)

@@ -87,6 +87,7 @@ pub async fn keeper_on(store: Arc<dyn Store>) -> anyhow::Result<Keeper> {
         guesses: Allowance {
             per_minute: NonZeroU32::MIN,
         },
+        set_back: keyholt_server::keeper::SetBack::Refuse,
     };
     Ok(Keeper::open(parts).await?)
 }

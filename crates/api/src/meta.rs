@@ -20,4 +20,8 @@ pub struct Health {
     /// `ok`.
     #[schema(examples("ok"))]
     pub status: String,
+    /// By how many seconds the machine's clock is behind the time that the server goes by, where it was set back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(examples(3600))]
+    pub clock_behind_s: Option<u64>,
 }

@@ -18,6 +18,12 @@ pub trait Clock: Send + Sync {
 
     /// Time passed since this clock was made; unaffected by changes of the time of day.
     fn elapsed(&self) -> Duration;
+
+    /// Goes on from this instant if it is not as late yet: somebody knows that it was reached before.
+    fn not_before(&self, ms: i64);
+
+    /// How far this clock is ahead of the machine's; more than a blink only after the latter was set back.
+    fn ahead(&self) -> Duration;
 }
 
 /// The machine's clock, kept from running backwards.
@@ -25,9 +31,10 @@ pub trait Clock: Send + Sync {
 /// The answer is the monotonic time plus the largest offset to the wall clock seen so far. So after somebody
 /// sets the wall clock back, time goes on from where it was: what had expired stays expired, and what is about
 /// to expire still does. (Holding the last value until the wall clock catches up would also be monotone, but
-/// would stop time, and keep a key alive for as long as the jump was.) The price: if the wall clock was wrong
-/// in the *future* and is put right, this process keeps the later time until it is restarted. That is the safe
-/// side (keys die early, none lives long), it is said in the log, and [`SystemClock::ahead`] tells how far.
+/// would stop time, and keep a key alive for as long as the jump was.) The latest time is kept in the store, so a
+/// restart goes on from it as well ([`Clock::not_before`]). The price: if the wall clock was wrong in the *future*
+/// and is put right, the later time stays until an operator says that it was wrong. That is the safe side (keys die
+/// early, none lives long), it is said in the log, and [`Clock::ahead`] tells how far.
 #[derive(Debug)]
 pub struct SystemClock {
     started: Instant,
@@ -54,13 +61,6 @@ impl SystemClock {
         clock
     }
 
-    /// How far this clock is ahead of the machine's wall clock; more than a blink only after the latter was set back.
-    #[must_use]
-    pub fn ahead(&self) -> Duration {
-        let behind = self.offset.load(Relaxed) - (wall_us() - micros(self.elapsed()));
-        Duration::from_micros(u64::try_from(behind).unwrap_or(0))
-    }
-
     /// The rule itself, with both readings as arguments so that it can be tested.
     fn advance(&self, wall_us: i64, elapsed: Duration) -> i64 {
         let elapsed_us = micros(elapsed);
@@ -75,7 +75,8 @@ impl SystemClock {
             tracing::error!(
                 seconds = (highest - offset) / 1_000_000,
                 "the machine's clock was set back; going on from the later time so that nothing expired comes \
-                 back to life. Check time synchronisation, then restart to take over the machine's time"
+                 back to life. Check time synchronisation. Where the time before was wrong, start once with \
+                 clock.set_back = \"believe\""
             );
         }
         (elapsed_us + highest).div_euclid(1_000)
@@ -107,6 +108,17 @@ impl Clock for SystemClock {
 
     fn elapsed(&self) -> Duration {
         self.started.elapsed()
+    }
+
+    fn not_before(&self, ms: i64) {
+        let offset = ms.saturating_mul(1_000).saturating_sub(micros(self.elapsed()));
+        self.offset.fetch_max(offset, Relaxed);
+        self.now_ms.fetch_max(ms, Relaxed);
+    }
+
+    fn ahead(&self) -> Duration {
+        let behind = self.offset.load(Relaxed) - (wall_us() - micros(self.elapsed()));
+        Duration::from_micros(u64::try_from(behind).unwrap_or(0))
     }
 }
 
@@ -141,6 +153,7 @@ fn micros(duration: Duration) -> i64 {
 pub struct FakeClock {
     now_ms: AtomicI64,
     elapsed_us: AtomicU64,
+    ahead_ms: AtomicU64,
 }
 
 impl FakeClock {
@@ -150,6 +163,7 @@ impl FakeClock {
         Self {
             now_ms: AtomicI64::new(now_ms),
             elapsed_us: AtomicU64::new(0),
+            ahead_ms: AtomicU64::new(0),
         }
     }
 
@@ -176,6 +190,16 @@ impl Clock for FakeClock {
 
     fn elapsed(&self) -> Duration {
         Duration::from_micros(self.elapsed_us.load(Relaxed))
+    }
+
+    fn not_before(&self, ms: i64) {
+        let before = self.now_ms.fetch_max(ms, Relaxed);
+        self.ahead_ms
+            .fetch_add(u64::try_from(ms.saturating_sub(before)).unwrap_or(0), Relaxed);
+    }
+
+    fn ahead(&self) -> Duration {
+        Duration::from_millis(self.ahead_ms.load(Relaxed))
     }
 }
 
@@ -211,6 +235,17 @@ mod tests {
         clock.advance(NOON - HOUR, Duration::ZERO);
         assert_eq!(clock.advance(NOON + HOUR, Duration::ZERO), (NOON + HOUR) / 1_000);
         assert!(!clock.setback_reported.load(Relaxed));
+    }
+
+    #[test]
+    fn time_goes_on_from_an_instant_that_was_reached_before() {
+        let clock = SystemClock::new();
+        let (early, late) = (clock.now_ms() - 1_000, clock.now_ms() + 3_600_000);
+        clock.not_before(early);
+        assert!(clock.ahead() < TOLERATED_SETBACK, "it is later than that anyway");
+        clock.not_before(late);
+        assert!(clock.now_ms() >= late && clock.now_ms() < late + 60_000);
+        assert!(clock.ahead() > Duration::from_secs(3_500));
     }
 
     #[test]

@@ -133,6 +133,7 @@ pub async fn start(config: &Config) -> Result<(Running, FirstStart), StartError>
             root: config.oauth_root_project.as_str().into(),
             ..Issuers::at(&url)
         },
+        set_back: config.set_back,
     };
     let keeper = match Keeper::open(parts).await {
         Ok(keeper) => Arc::new(keeper),

@@ -14,6 +14,7 @@ pub mod keys;
 pub mod records;
 pub mod search;
 pub mod sessions;
+pub mod time;
 pub mod usage;
 pub mod world;
 
@@ -59,6 +60,7 @@ macro_rules! contract {
             usage::the_last_use_is_the_latest_granted_one,
             usage::usage_of_a_key_that_is_gone_is_dropped,
             usage::what_is_old_is_forgotten,
+            time::the_latest_instant_is_kept,
             dumps::a_dump_fills_another_store,
             dumps::a_store_is_filled_only_when_it_is_empty,
             dumps::a_part_of_a_dump_is_not_a_store,

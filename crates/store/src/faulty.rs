@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::{
     Binding, CommitError, DumpLine, EventNumber, EventQuery, FeedEntry, KeyQuery, LastUse, Limit, Loaded,
-    NumberedEvent, Page, RecordQuery, Sharing, Store, StoreError, StoredRecord, Usage, UsageDelta, Write,
+    NumberedEvent, Page, RecordQuery, Sharing, Store, StoreError, StoredRecord, TimeKept, Usage, UsageDelta, Write,
 };
 
 /// How a [`Faulty`] store fails.
@@ -225,6 +225,16 @@ impl<S: Store> Store for Faulty<S> {
     async fn forget_before(&self, moment: Moment) -> Result<(), StoreError> {
         self.write("forget_before")?;
         self.inner.forget_before(moment).await
+    }
+
+    async fn keep_time(&self, reached: Moment, kept: TimeKept) -> Result<(), StoreError> {
+        self.write("keep_time")?;
+        self.inner.keep_time(reached, kept).await
+    }
+
+    async fn latest_time(&self) -> Result<Option<Moment>, StoreError> {
+        self.read("latest_time").await?;
+        self.inner.latest_time().await
     }
 
     async fn bind(&self, master_check: [u8; 32]) -> Result<Binding, StoreError> {

@@ -109,6 +109,12 @@ pub trait Store: Send + Sync + 'static {
     /// Forgets repeated requests made before this instant, and hours of usage that are [`USAGE_KEPT`] older still.
     async fn forget_before(&self, moment: Moment) -> Result<(), StoreError>;
 
+    /// Remembers that this instant was reached, so that a machine's clock that was set back is recognised at the next start.
+    async fn keep_time(&self, reached: Moment, kept: TimeKept) -> Result<(), StoreError>;
+
+    /// The latest instant that was kept, or that of the last commit where it is later; `None` where nothing was written yet.
+    async fn latest_time(&self) -> Result<Option<Moment>, StoreError>;
+
     /// Binds the store to a master key at first use, and tells whether it is bound to this one.
     async fn bind(&self, master_check: [u8; 32]) -> Result<Binding, StoreError>;
 
@@ -147,6 +153,15 @@ pub enum Sharing {
     Alone,
     /// Others may: freshness must be proven by following the feed.
     Shared,
+}
+
+/// What becomes of an instant that was kept before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TimeKept {
+    /// The later of the two stays.
+    Onward,
+    /// The new one stays, because somebody said that the old one was wrong.
+    Anew,
 }
 
 /// Whether a store belongs to a master key.

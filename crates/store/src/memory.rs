@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::dump::DumpLine;
 use crate::{
     Binding, CommitError, EventNumber, EventQuery, FeedEntry, KeyQuery, LastUse, Limit, Loaded, NumberedEvent, Page,
-    RecordQuery, Row, Sharing, Store, StoreError, StoredRecord, Touched, USAGE_HOURS_MAX, USAGE_KEPT, Usage,
+    RecordQuery, Row, Sharing, Store, StoreError, StoredRecord, TimeKept, Touched, USAGE_HOURS_MAX, USAGE_KEPT, Usage,
     UsageDelta, UseOutcome, Write,
 };
 
@@ -58,6 +58,9 @@ struct State {
     last_uses: BTreeMap<KeyId, LastUse>,
     hours: BTreeMap<(KeyId, i64, UseOutcome), u64>,
     master_check: Option<[u8; 32]>,
+    latest_time: Option<Moment>,
+    /// Events up to this one tell no time any more.
+    time_anew_after: usize,
     filling: Option<u64>,
 }
 
@@ -433,6 +436,26 @@ impl Store for Memory {
         let first_hour = moment.minus(USAGE_KEPT).hour();
         state.hours.retain(|(_, hour, _), _| *hour >= first_hour);
         Ok(())
+    }
+
+    async fn keep_time(&self, reached: Moment, kept: TimeKept) -> Result<(), StoreError> {
+        let mut state = self.state();
+        match kept {
+            TimeKept::Onward => state.latest_time = state.latest_time.max(Some(reached)),
+            TimeKept::Anew => (state.latest_time, state.time_anew_after) = (Some(reached), state.events.len()),
+        }
+        Ok(())
+    }
+
+    async fn latest_time(&self) -> Result<Option<Moment>, StoreError> {
+        let state = self.state();
+        let last = state
+            .events
+            .iter()
+            .skip(state.time_anew_after)
+            .next_back()
+            .map(|(numbered, _)| numbered.event.at);
+        Ok(state.latest_time.max(last))
     }
 
     async fn bind(&self, master_check: [u8; 32]) -> Result<Binding, StoreError> {

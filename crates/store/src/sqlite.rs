@@ -21,8 +21,8 @@ use uuid::Uuid;
 
 use crate::{
     Binding, CommitError, DumpLine, EventNumber, EventQuery, FeedEntry, KeyQuery, LastUse, Limit, Loaded,
-    NumberedEvent, Page, RecordQuery, Sharing, Store, StoreError, StoredRecord, USAGE_HOURS_MAX, Usage, UsageDelta,
-    Write,
+    NumberedEvent, Page, RecordQuery, Sharing, Store, StoreError, StoredRecord, TimeKept, USAGE_HOURS_MAX, Usage,
+    UsageDelta, Write,
 };
 
 mod apply;
@@ -42,6 +42,7 @@ mod schema;
 mod source;
 #[cfg(test)]
 mod tests;
+mod time;
 mod usage;
 mod writer;
 
@@ -347,6 +348,16 @@ impl Store for Sqlite {
             == usage::Forgot::Some
         {}
         Ok(())
+    }
+
+    async fn keep_time(&self, reached: Moment, kept: TimeKept) -> Result<(), StoreError> {
+        self.writer
+            .run_with_room(move |connection| time::keep(connection, reached, kept))
+            .await
+    }
+
+    async fn latest_time(&self) -> Result<Option<Moment>, StoreError> {
+        self.readers.ask(time::latest).await
     }
 
     async fn bind(&self, master_check: [u8; 32]) -> Result<Binding, StoreError> {

@@ -1,10 +1,11 @@
 //! The wall clock set back and forward under a running server: no expired key lives again, nothing is swept by mistake.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
+use keyholt_rig::process::Process;
 use serde_json::{Value, json};
 
 use crate::caller::Caller;
@@ -29,7 +30,7 @@ const SETTINGS: [&str; 7] = ["+2h", "-5m", "+40d", "-10y", "+0", "+800d", "-50y"
 
 pub(super) fn take(setting: &Setting) -> anyhow::Result<Vec<Figure>> {
     let what = format!(
-        "the wall clock set to {}, one after the other, under a running server",
+        "the wall clock set to {}, one after the other, under a running server, and set back while it stood still",
         SETTINGS.join(", ")
     );
     let Some(library) = library() else {
@@ -110,10 +111,11 @@ pub(super) fn take(setting: &Setting) -> anyhow::Result<Vec<Figure>> {
             ));
         }
     }
-    if !fs::read_to_string(crate::setting::log_of(folder.path()))?.contains("the machine's clock was set back") {
+    if !fs::read_to_string(crate::setting::log_of(folder.path()))?.contains(ALARM) {
         wrongs.add("the log does not say that the clock was set back");
     }
     server.stop()?;
+    after_restart(setting, &house, folder.path(), &keys, &start, &mut wrongs)?;
     setting.register(keys.iter().map(|(_, key)| &key.1).chain([&eternal.1, &revoked.1]))?;
     setting.keep(folder.path(), "clock")?;
     Ok(vec![Figure::new(
@@ -124,6 +126,47 @@ pub(super) fn take(setting: &Setting) -> anyhow::Result<Vec<Figure>> {
     )])
 }
 
+/// The machine starts again with its clock where it was at first, after a stop and after a kill: what expired stays expired.
+fn after_restart(
+    setting: &Setting,
+    house: &House,
+    data: &Path,
+    keys: &[(&str, (String, String))],
+    start: &Start,
+    wrongs: &mut Wrongs,
+) -> anyhow::Result<()> {
+    fs::write(data.join("clock"), "+0\n")?;
+    for end in [Process::stop as fn(Process) -> anyhow::Result<()>, killed] {
+        fs::write(crate::setting::log_of(data), "")?;
+        let server = setting.start(data, start)?;
+        let mut gateway = house.people.gateway(server.address());
+        for (name, key) in keys {
+            let said = gateway.verdict("/v1/verify", &key.1, &["orders:read"])?;
+            if said.code() != "expired" {
+                wrongs.add(format!(
+                    "after a restart `{name}` is `{}`, must be `expired`",
+                    said.code()
+                ));
+            }
+        }
+        let ready = gateway.must("GET", "/readyz", None, 200)?;
+        if ready["clock_behind_s"].as_u64().is_none() {
+            wrongs.add("after a restart the server does not tell that its machine's clock is behind");
+        }
+        end(server)?;
+        if !fs::read_to_string(crate::setting::log_of(data))?.contains(ALARM) {
+            wrongs.add("after a restart the log does not say that the clock was set back");
+        }
+    }
+    Ok(())
+}
+
+fn killed(mut server: Process) -> anyhow::Result<()> {
+    server.kill()
+}
+
+/// What the log says.
+const ALARM: &str = "the machine's clock was set back";
 const EVENTS: &str = "/v1/projects/acme/events";
 
 /// Id and secret of a new key.

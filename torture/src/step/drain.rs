@@ -40,14 +40,18 @@ struct Seen {
 
 pub(super) fn take(setting: &Setting) -> anyhow::Result<Vec<Figure>> {
     let house = House::build(setting)?;
-    Ok(vec![asked(setting, &house)?, killed(setting, &house)?])
+    Ok(vec![
+        asked(setting, &house)?,
+        killed(setting, &house)?,
+        planted(setting, &house)?,
+    ])
 }
 
 fn asked(setting: &Setting, house: &House) -> anyhow::Result<Figure> {
-    let rounds = setting.form.of(5, 100);
+    let rounds = setting.count(5, 100);
     let (mut wrongs, mut failed, mut granted, mut lost) = (Wrongs::default(), 0, 0, 0);
     for _ in 0..rounds {
-        let (seen, counted, _) = one_round(setting, house, End::Asked)?;
+        let (seen, counted, _) = one_round(setting, house, &Start::default(), End::Asked)?;
         failed += seen.failed;
         granted += seen.granted.len();
         lost += seen.granted.len().abs_diff(counted);
@@ -65,22 +69,13 @@ fn asked(setting: &Setting, house: &House) -> anyhow::Result<Figure> {
 }
 
 fn killed(setting: &Setting, house: &House) -> anyhow::Result<Figure> {
-    let rounds = setting.form.of(1, 20);
+    let rounds = setting.count(1, 20);
     let (mut wrongs, mut lost_all, mut granted) = (Wrongs::default(), 0, 0);
     for _ in 0..rounds {
-        let (seen, counted, ended) = one_round(setting, house, End::Killed)?;
+        let (seen, counted, ended) = one_round(setting, house, &Start::default(), End::Killed)?;
         granted += seen.granted.len();
-        let late = |at: &&Instant| ended.saturating_duration_since(**at) < FLUSHED_WITHIN + TOLERANCE;
-        let may_be_lost = seen.granted.iter().filter(late).count();
-        let lost = seen.granted.len().saturating_sub(counted);
-        lost_all += lost;
-        if lost > may_be_lost {
-            wrongs.add(format!("{lost} uses lost, {may_be_lost} were of the last moments"));
-        }
-        // Those whose answers were cut off by the kill may be counted; no use is counted twice.
-        if counted > seen.granted.len() + seen.failed {
-            wrongs.add(format!("{counted} uses counted, {} granted", seen.granted.len()));
-        }
+        lost_all += seen.granted.len().saturating_sub(counted);
+        wrongs.join(after_kill(&seen, counted, ended));
     }
     Ok(Figure::new(
         format!("kill -9 under {CLIENTS} busy clients, {rounds} times"),
@@ -90,10 +85,39 @@ fn killed(setting: &Setting, house: &House) -> anyhow::Result<Figure> {
     ))
 }
 
+/// A server that keeps uses in memory for too long must be found out.
+fn planted(setting: &Setting, house: &House) -> anyhow::Result<Figure> {
+    let lazy = Start::default().flag("usage-flush-every", "1h");
+    let (seen, counted, ended) = one_round(setting, house, &lazy, End::Killed)?;
+    let wrongs = after_kill(&seen, counted, ended);
+    Ok(Figure::new(
+        "the same kill with a planted fault: uses are written once an hour",
+        wrongs.told(),
+        "the harness finds it",
+        wrongs.count() > 0,
+    ))
+}
+
+/// What is wrong with the uses that are counted after a kill.
+fn after_kill(seen: &Seen, counted: usize, ended: Instant) -> Wrongs {
+    let mut wrongs = Wrongs::default();
+    let late = |at: &&Instant| ended.saturating_duration_since(**at) < FLUSHED_WITHIN + TOLERANCE;
+    let may_be_lost = seen.granted.iter().filter(late).count();
+    let lost = seen.granted.len().saturating_sub(counted);
+    if lost > may_be_lost {
+        wrongs.add(format!("{lost} uses lost, {may_be_lost} were of the last moments"));
+    }
+    // Those whose answers were cut off by the kill may be counted; no use is counted twice.
+    if counted > seen.granted.len() + seen.failed {
+        wrongs.add(format!("{counted} uses counted, {} granted", seen.granted.len()));
+    }
+    wrongs
+}
+
 /// What clients saw until the end, how many uses are counted after the next start, and when the end was.
-fn one_round(setting: &Setting, house: &House, end: End) -> anyhow::Result<(Seen, usize, Instant)> {
+fn one_round(setting: &Setting, house: &House, start: &Start, end: End) -> anyhow::Result<(Seen, usize, Instant)> {
     let folder = house.copy(setting)?;
-    let mut server = setting.start(folder.path(), &Start::default())?;
+    let mut server = setting.start(folder.path(), start)?;
     let address = server.address();
     let body = json!({ "name": "used", "owner": { "user": owner_name(0) }, "scopes": ["orders:read"] });
     let made = house.people.operator(address).must("POST", KEYS, Some(&body), 201)?;

@@ -3,11 +3,12 @@
 use std::fs;
 use std::path::Path;
 
+use anyhow::Context;
 use serde_json::{Value, json};
 
 use crate::caller::Caller;
 use crate::figure::{Figure, Wrongs};
-use crate::house::{BATCH, House, KEYS, SCOPES, database, owner_name, text};
+use crate::house::{BATCH, GATE, House, KEYS, SCOPES, database, owner_name, text};
 use crate::setting::{Dice, Setting, Start};
 
 /// Keys in the database; every kind of life is among them.
@@ -43,7 +44,7 @@ pub(super) fn take(setting: &Setting) -> anyhow::Result<Vec<Figure>> {
         granted > KEYS_MADE && granted < right.len(),
         "the answers say nothing: {granted}"
     );
-    let copies = setting.form.of(50, 1000);
+    let copies = setting.count(50, 1000);
     let mut all = Outcome::default();
     std::thread::scope(|scope| {
         let lanes: Vec<_> = (0..LANES)
@@ -68,7 +69,7 @@ pub(super) fn take(setting: &Setting) -> anyhow::Result<Vec<Figure>> {
         }
         anyhow::Ok(())
     })?;
-    Ok(vec![Figure::new(
+    let honest = Figure::new(
         format!(
             "{copies} copies of the database with 1 to {FLIPS_MAX} random bytes flipped, {} questions each",
             right.len()
@@ -82,7 +83,8 @@ pub(super) fn take(setting: &Setting) -> anyhow::Result<Vec<Figure>> {
         ),
         "the same answers or a refusal, never a wrong yes",
         all.wrongs.count() == 0 && all.refused + all.same + all.fewer == copies && all.refused + all.fewer > 0,
-    )])
+    );
+    Ok(vec![honest, planted(setting, &house, folder.path(), &secrets, &right)?])
 }
 
 /// Makes keys of every kind of life, and tells their secrets.
@@ -153,16 +155,23 @@ fn one_copy(
         }
     }
     fs::write(&file, bytes)?;
-    match answers(setting, house, copy.path(), secrets) {
+    let found = answers(setting, house, copy.path(), secrets);
+    weigh(found, right, &format!("bytes {flipped:?}"), outcome);
+    Ok(())
+}
+
+/// Puts a copy where it belongs.
+fn weigh(found: anyhow::Result<Vec<Value>>, right: &[Value], what: &str, outcome: &mut Outcome) {
+    match found {
         Err(error) if format!("{error:#}").contains("with exit status: 2 before it listened") => outcome.refused += 1,
-        Err(error) => outcome.wrongs.add(format!("bytes {flipped:?}: {error:#}")),
+        Err(error) => outcome.wrongs.add(format!("{what}: {error:#}")),
         Ok(found) => {
             let mut fewer = false;
             for (right, found) in right.iter().zip(&found) {
                 let is_same = gist(right) == gist(found);
                 fewer |= !is_same;
                 if !is_same && found["code"] == "valid" {
-                    outcome.wrongs.add(format!("bytes {flipped:?}: {right} became {found}"));
+                    outcome.wrongs.add(format!("{what}: {right} became {found}"));
                 }
             }
             if fewer {
@@ -172,7 +181,38 @@ fn one_copy(
             }
         }
     }
-    Ok(())
+}
+
+/// A copy in which somebody who has the master key widened a key: the seals are right, the answers are not.
+fn planted(
+    setting: &Setting,
+    house: &House,
+    original: &Path,
+    secrets: &[String],
+    right: &[Value],
+) -> anyhow::Result<Figure> {
+    let copy = setting.folder()?;
+    crate::house::copy_files(original, copy.path())?;
+    let server = setting.start(copy.path(), &Start::default())?;
+    let mut olga = house.people.operator(server.address());
+    let keys = olga.must("GET", &format!("{KEYS}?limit=1000"), None, 200)?;
+    let narrow = keys["keys"].as_array().into_iter().flatten();
+    let narrow = narrow
+        .filter(|key| key["state"] == "active" && key["name"] != GATE)
+        .find(|key| key["scopes"] == json!(["orders:read"]))
+        .context("no narrow key is there")?;
+    let path = format!("{KEYS}/{}", text(narrow, "/id"));
+    olga.must("PATCH", &path, Some(&json!({ "scopes": SCOPES })), 200)?;
+    server.stop()?;
+    let mut outcome = Outcome::default();
+    let found = answers(setting, house, copy.path(), secrets);
+    weigh(found, right, "a key was widened", &mut outcome);
+    Ok(Figure::new(
+        "a copy with a planted fault: a key widened by somebody who has the master key",
+        outcome.wrongs.told(),
+        "the harness finds it",
+        outcome.wrongs.count() > 0,
+    ))
 }
 
 /// What of a verdict somebody may rely on.

@@ -99,7 +99,7 @@ pub(super) fn take(setting: &Setting) -> anyhow::Result<Vec<Figure>> {
 
 fn points(setting: &Setting) -> Vec<Point> {
     let of_call = |(call, short, long): (&'static str, usize, usize)| {
-        (1..=setting.form.of(short, long)).map(move |number| Point { call, number })
+        (1..=setting.count(short, long)).map(move |number| Point { call, number })
     };
     CALLS.into_iter().flat_map(of_call).collect()
 }

@@ -44,7 +44,7 @@ pub(super) fn take(setting: &Setting) -> anyhow::Result<Vec<Figure>> {
     let house = House::build(setting)?;
     let folder = house.copy(setting)?;
     let server = setting.start(folder.path(), &Start::default())?;
-    let rounds = setting.form.of(200, 10_000);
+    let rounds = setting.count(200, 10_000);
     let outcome = hammer(&house, server.address(), server.address(), rounds, setting)?;
     let honest = Figure::new(
         format!("{VERIFIERS} verifiers hammer one key while it is revoked, {rounds} rounds"),

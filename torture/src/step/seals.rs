@@ -115,11 +115,10 @@ struct Treasury {
 
 pub(super) fn take(setting: &Setting) -> anyhow::Result<Vec<Figure>> {
     let postgres = Server::start();
-    Ok(vec![
-        on_sqlite(setting)?,
-        on_postgres(setting, &postgres)?,
-        on_running_postgres(setting, &postgres)?,
-    ])
+    let mut figures = on_sqlite(setting)?;
+    figures.push(on_postgres(setting, &postgres)?);
+    figures.push(on_running_postgres(setting, &postgres)?);
+    Ok(figures)
 }
 
 impl Treasury {
@@ -204,7 +203,7 @@ impl Treasury {
     }
 }
 
-fn on_sqlite(setting: &Setting) -> anyhow::Result<Figure> {
+fn on_sqlite(setting: &Setting) -> anyhow::Result<Vec<Figure>> {
     let folder = setting.folder()?;
     let mut server = setting.start(folder.path(), &Start::default())?;
     let treasury = Treasury::fill(&mut server)?;
@@ -223,7 +222,32 @@ fn on_sqlite(setting: &Setting) -> anyhow::Result<Figure> {
         after_restart(setting, copy.path(), &Start::default(), &treasury, attack, &mut wrongs)?;
     }
     setting.register(treasury.secrets.values())?;
-    Ok(figure("SQLite, changed while the server stood still", &wrongs))
+    Ok(vec![
+        figure("SQLite, changed while the server stood still", &wrongs),
+        planted(setting, folder.path(), &treasury)?,
+    ])
+}
+
+/// The first attack by somebody who has the master key: its seals are right, so the harness must say that it got through.
+fn planted(setting: &Setting, original: &Path, treasury: &Treasury) -> anyhow::Result<Figure> {
+    let copy = setting.folder()?;
+    copy_files(original, copy.path())?;
+    let server = setting.start(copy.path(), &Start::default())?;
+    let mut olga = treasury.people.operator(server.address());
+    let path = format!("{KEYS}/{}", treasury.id("narrow"));
+    let wide = json!({ "scopes": ["orders:read", "orders:write"] });
+    olga.must("PATCH", &path, Some(&wide), 200)?;
+    server.stop()?;
+    let mut wrongs = Wrongs::default();
+    if let Some(attack) = ATTACKS.first() {
+        after_restart(setting, copy.path(), &Start::default(), treasury, attack, &mut wrongs)?;
+    }
+    Ok(Figure::new(
+        "the first of them with a planted fault: made by somebody who has the master key",
+        wrongs.told(),
+        "the harness finds it",
+        wrongs.count() == 3,
+    ))
 }
 
 fn on_postgres(setting: &Setting, postgres: &Server) -> anyhow::Result<Figure> {

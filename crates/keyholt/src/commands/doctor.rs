@@ -2,7 +2,7 @@
 
 use clap::Args;
 use jiff::fmt::rfc2822;
-use keyholt_api::meta::Meta;
+use keyholt_api::meta::{Health, Meta};
 use keyholt_api::whoami::Whoami;
 use keyholt_core::scope::{ScopeSet, Wanted};
 use keyholt_core::time::{Moment, Span};
@@ -229,7 +229,10 @@ async fn look_at_server(context: &Context, connection: &Connection, report: &mut
     look_at_clock(&look, before, after, report);
     let ready = Request::read(Path::of(&["readyz"]), "ask the server whether it is ready");
     match connection.look(&ready).await {
-        Ok(look) if look.status.is_success() => report.add("ready", Outcome::Good, "it says that it is ready"),
+        Ok(look) if look.status.is_success() => {
+            report.add("ready", Outcome::Good, "it says that it is ready");
+            look_at_time(&look, report);
+        }
         Ok(look) => report.add_with_hint(
             "ready",
             Outcome::Wrong,
@@ -239,6 +242,18 @@ async fn look_at_server(context: &Context, connection: &Connection, report: &mut
         Err(trouble) => report.add("ready", Outcome::Unknown, told(&trouble)),
     }
     true
+}
+
+/// Whether the server goes by a later time than its machine does.
+fn look_at_time(look: &Look, report: &mut Report) {
+    let health: Option<Health> = serde_json::from_str(&look.body).ok();
+    if let Some(seconds) = health.and_then(|health| health.clock_behind_s) {
+        let behind = Span::secs(seconds);
+        let found = format!("the server's machine has a clock that is {behind} behind the time it had reached");
+        let hint = "put the machine's clock right; if the time before was wrong, start the server once with \
+                    `--clock-set-back believe`";
+        report.add_with_hint("time", Outcome::Wrong, found, hint);
+    }
 }
 
 fn look_at_version(meta: &Meta, report: &mut Report) {

@@ -143,3 +143,12 @@ fn files_that_others_may_read_are_wrong() {
     let outcome = desk.run(&stub, &["doctor", "--json"]);
     assert_eq!((outcome_of(&outcome, "files").as_str(), outcome.code), ("wrong", 1));
 }
+
+#[test]
+fn a_machine_whose_clock_is_behind_its_server_is_wrong() {
+    let behind = Canned::json(200, &json!({"status": "ok", "clock_behind_s": 7200}));
+    let stub = Stub::playing([well(), behind, about_self()]);
+    let outcome = Desk::new().run(&stub, &["doctor"]);
+    assert_eq!(outcome.code, 1);
+    assert!(outcome.stdout.contains("has a clock that is 2h behind"), "{outcome}");
+}

@@ -19,6 +19,7 @@ pub use self::setting::{Fallback, Privacy, SETTINGS, Setting, VARIABLE_PREFIX};
 pub use self::show::{reference_markdown, show};
 pub use self::value::{Database, Mount, PublicUrl, Rule};
 use self::value::{duration, networks, size};
+use crate::keeper::SetBack;
 
 /// Everything an operator can choose, in typed fields that hold only what the rules allow.
 #[derive(Debug, Clone)]
@@ -51,6 +52,8 @@ pub struct Config {
     pub limits: Limits,
     /// Age at which this node's view of the keys is no longer used.
     pub staleness_max: Duration,
+    /// What is done where the machine's clock is behind the time that the data has seen.
+    pub set_back: SetBack,
     /// How often gathered usage is written.
     pub usage_flush_every: Duration,
     /// The dialects that are spoken; nothing is spoken but the native API when empty.
@@ -415,6 +418,10 @@ impl Texts<'_> {
                 guesses_per_minute: self.get("limits.guesses_per_minute")?.parse().ok()?,
             },
             staleness_max: time("staleness.max")?,
+            set_back: match self.get("clock.set_back")? {
+                "believe" => SetBack::Believe,
+                _ => SetBack::Refuse,
+            },
             usage_flush_every: time("usage.flush_every")?,
             dialects: self.dialects()?,
         })

@@ -259,6 +259,12 @@ pub const SETTINGS: &[Setting] = &[
         "Age at which this node's view of the keys is no longer used and verify answers 503.",
     ),
     open(
+        "clock.set_back",
+        Rule::Choice(&["refuse", "believe"]),
+        Fallback::Text("refuse"),
+        "What is done at a start where the machine's clock is behind the time that the data has seen: `refuse` goes on from the later time, so that nothing expired lives again; `believe`, for one start, takes the machine's time because the clock had been wrong before.",
+    ),
+    open(
         "usage.flush_every",
         Rule::Duration {
             least: Duration::from_millis(10),

@@ -9,13 +9,15 @@ use keyholt_api::meta::{Health, Meta};
 use super::Door;
 use super::body::json;
 use super::fail::Answer;
+use crate::clock::TOLERATED_SETBACK;
 
 /// The version of this interface.
 pub const API: &str = "v1";
 
-fn well() -> Response {
+fn well(clock_behind_s: Option<u64>) -> Response {
     json(&Health {
         status: "ok".to_owned(),
+        clock_behind_s,
     })
 }
 
@@ -23,7 +25,7 @@ fn well() -> Response {
 #[utoipa::path(get, path = "/livez", operation_id = "livez", tag = "Meta",
     responses((status = 200, description = "It lives.", body = Health)))]
 pub async fn livez() -> Response {
-    well()
+    well(None)
 }
 
 /// Ask whether requests can be answered
@@ -33,7 +35,9 @@ pub async fn livez() -> Response {
     responses((status = 200, description = "They can.", body = Health)))]
 pub async fn readyz(State(door): State<Door>) -> Answer<Response> {
     door.keeper.ready().await?;
-    Ok(well())
+    let behind = door.keeper.clock_behind();
+    let is_set_back = behind > TOLERATED_SETBACK;
+    Ok(well(is_set_back.then_some(behind.as_secs())))
 }
 
 /// Ask what the server is

@@ -6,7 +6,7 @@ use std::time::Duration;
 use keyholt_core::audit::Noun;
 use keyholt_core::id::KeyId;
 use keyholt_core::time::Span;
-use keyholt_store::{FeedEntry, Limit, StoreError, Touched};
+use keyholt_store::{FeedEntry, Limit, StoreError, TimeKept, Touched};
 use tokio::time::MissedTickBehavior;
 
 use super::usage::Pace;
@@ -22,6 +22,8 @@ const GATHER: Duration = Duration::from_millis(100);
 const FORGET: Duration = Duration::from_secs(600);
 /// How often signing keys are looked after, and recalled tokens forgotten.
 const TEND: Duration = Duration::from_secs(60);
+/// How often it is written down how late it is. A restart with a clock that was set back may lose so much of the time.
+const KEEP_TIME: Duration = Duration::from_secs(60);
 /// How long an `Idempotency-Key` is remembered.
 pub(super) const REPLAYS_KEPT: Span = Span::hours(24);
 
@@ -39,7 +41,8 @@ impl Background {
             gather(&keeper),
             flush(&keeper, self.flush_every),
             forget(&keeper),
-            tend(&keeper)
+            tend(&keeper),
+            keep_time(&keeper)
         );
     }
 }
@@ -114,7 +117,24 @@ async fn tend(keeper: &Keeper) {
     }
 }
 
+async fn keep_time(keeper: &Keeper) {
+    // Not at once: a clock that is wrong when the machine starts may be put right in the first minute.
+    let mut tick = tokio::time::interval_at(tokio::time::Instant::now() + KEEP_TIME, KEEP_TIME);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        keeper.keep_time().await;
+    }
+}
+
 impl Keeper {
+    /// Writes down how late it is.
+    async fn keep_time(&self) {
+        if let Err(error) = self.store.keep_time(self.now(), TimeKept::Onward).await {
+            tracing::debug!(%error, "how late it is, is written down later");
+        }
+    }
+
     /// Brings the keyring up to the newest commit, whoever wrote it, and proves thereby that the view is whole.
     pub async fn catch_up(&self) -> Result<(), StoreError> {
         loop {
@@ -199,6 +219,7 @@ impl Keeper {
         if let Err(error) = self.usage.flush(&*self.store, &self.keyring, Pace::AtOnce).await {
             tracing::warn!(%error, "usage of the last moments could not be written");
         }
+        self.keep_time().await;
         if self.usage.lost() > 0 {
             tracing::warn!(
                 lost = self.usage.lost(),

@@ -46,7 +46,7 @@ use keyholt_core::seal::{MasterKey, Seal, Sealer};
 use keyholt_core::secret::Pepper;
 use keyholt_core::time::{Expiry, Moment};
 use keyholt_core::verify::{Ask, Form, Verification, judge};
-use keyholt_store::{Binding, CommitError, EventNumber, Loaded, Store, StoreError, UseOutcome, Write};
+use keyholt_store::{Binding, CommitError, EventNumber, Loaded, Store, StoreError, TimeKept, UseOutcome, Write};
 use tracing::Instrument;
 
 pub use bulk::{BULK_MAX, Import, ImportRefusal, Imported, Rehearsal};
@@ -116,6 +116,17 @@ pub struct Parts {
     pub guesses: Allowance,
     /// What issuers of tokens are called.
     pub issuers: Issuers,
+    /// What is done where the machine's clock is behind the time that the data has seen.
+    pub set_back: SetBack,
+}
+
+/// What is done where the machine's clock is behind the time that the data has seen.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SetBack {
+    /// Time goes on from the later one, so that nothing that had expired lives again.
+    Refuse,
+    /// The machine is right, and the data had seen a clock that was wrong.
+    Believe,
 }
 
 /// Why a keeper cannot start.
@@ -145,9 +156,19 @@ impl Keeper {
             staleness_max,
             guesses,
             issuers,
+            set_back,
         } = parts;
         if store.bind(master.check()).await? == Binding::Other {
             return Err(OpenError::WrongMasterKey);
+        }
+        match set_back {
+            // SECURITY: a machine that starts with a clock set back must not wake what had expired.
+            SetBack::Refuse => {
+                if let Some(latest) = store.latest_time().await? {
+                    clock.not_before(latest.ms());
+                }
+            }
+            SetBack::Believe => store.keep_time(Moment::from_ms(clock.now_ms()), TimeKept::Anew).await?,
         }
         let mut word = || {
             let mut word = [0; 8];
@@ -229,6 +250,11 @@ impl Keeper {
     /// The time by the keeper's clock.
     pub fn now(&self) -> Moment {
         Moment::from_ms(self.clock.now_ms())
+    }
+
+    /// How far the machine's clock is behind the time that is gone by; no more than a blink unless it was set back.
+    pub fn clock_behind(&self) -> Duration {
+        self.clock.ahead()
     }
 
     /// Whether the keyring's view is young enough to answer from.

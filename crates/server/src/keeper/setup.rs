@@ -54,7 +54,14 @@ impl Keeper {
             match self.commit(commit.into_iter().collect()).await {
                 Ok(()) => return Ok(FirstStart::Token(token)),
                 // Another node founds at the same moment: see what it made.
-                Err(CommitError::Stale { .. } | CommitError::HandleTaken { .. }) => self.catch_up().await?,
+                Err(CommitError::Stale { .. } | CommitError::HandleTaken { .. }) => {
+                    self.catch_up().await?;
+                    // SECURITY: it is there and cannot be read, because somebody changed it; the alarm was raised when it
+                    // was loaded. Whoever changed it must not open the set-up again.
+                    if self.setup().is_none() {
+                        return Ok(FirstStart::Complete);
+                    }
+                }
                 Err(error) => return Err(error.into()),
             }
         }

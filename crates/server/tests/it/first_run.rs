@@ -89,6 +89,7 @@ async fn the_wrong_master_key_is_refused_and_nothing_is_called_invalid() {
         staleness_max: std::time::Duration::from_secs(2),
         issuers: keyholt_server::keeper::Issuers::at("https://keyholt.example"),
         guesses: crate::house::GUESSES,
+        set_back: keyholt_server::keeper::SetBack::Refuse,
     };
     assert!(matches!(
         Keeper::open(parts).await,

@@ -21,7 +21,7 @@ use keyholt_core::text::{Description, ExternalId, Metadata, Name, RequestKey, Sl
 use keyholt_core::time::Span;
 use keyholt_core::verify::{Ask, Needed};
 use keyholt_server::clock::FakeClock;
-use keyholt_server::keeper::{Allowance, Counting, FirstStart, Keeper, Parts, Question, Refusal};
+use keyholt_server::keeper::{Allowance, Counting, FirstStart, Keeper, Parts, Question, Refusal, SetBack};
 use keyholt_store::{EventQuery, Limit, Memory, Store};
 
 /// 2030-01-01T00:00:00Z.
@@ -339,6 +339,11 @@ pub fn charter(slug: &str) -> Charter {
 }
 
 pub async fn keeper_on(store: Arc<dyn Store>, clock: Arc<FakeClock>, seed: u64) -> Arc<Keeper> {
+    keeper_after(store, clock, seed, SetBack::Refuse).await
+}
+
+/// A keeper that is told what to do about a clock that was set back.
+pub async fn keeper_after(store: Arc<dyn Store>, clock: Arc<FakeClock>, seed: u64, set_back: SetBack) -> Arc<Keeper> {
     let parts = Parts {
         store,
         master: MasterKey::new([42; 32]),
@@ -347,6 +352,7 @@ pub async fn keeper_on(store: Arc<dyn Store>, clock: Arc<FakeClock>, seed: u64) 
         staleness_max: Duration::from_secs(2),
         issuers: keyholt_server::keeper::Issuers::at("https://keyholt.example"),
         guesses: GUESSES,
+        set_back,
     };
     Arc::new(Keeper::open(parts).await.unwrap())
 }

@@ -23,6 +23,7 @@ mod relay;
 mod ring;
 mod seals;
 mod short_way;
+mod time;
 mod tokens;
 mod usage;
 mod verify;

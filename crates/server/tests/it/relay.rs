@@ -12,7 +12,8 @@ use keyholt_core::text::RequestKey;
 use keyholt_core::time::Moment;
 use keyholt_store::{
     Binding, CommitError, DumpLine, EventNumber, EventQuery, Faulty, FeedEntry, KeyQuery, LastUse, Limit, Loaded,
-    Memory, NumberedEvent, Page, RecordQuery, Sharing, Store, StoreError, StoredRecord, Usage, UsageDelta, Write,
+    Memory, NumberedEvent, Page, RecordQuery, Sharing, Store, StoreError, StoredRecord, TimeKept, Usage, UsageDelta,
+    Write,
 };
 use tokio::sync::oneshot;
 use uuid::Uuid;
@@ -209,6 +210,14 @@ impl Store for Relay {
 
     async fn forget_before(&self, moment: Moment) -> Result<(), StoreError> {
         self.behind().forget_before(moment).await
+    }
+
+    async fn keep_time(&self, reached: Moment, kept: TimeKept) -> Result<(), StoreError> {
+        self.behind().keep_time(reached, kept).await
+    }
+
+    async fn latest_time(&self) -> Result<Option<Moment>, StoreError> {
+        self.behind().latest_time().await
     }
 
     async fn bind(&self, master_check: [u8; 32]) -> Result<Binding, StoreError> {

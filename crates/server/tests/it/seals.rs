@@ -6,7 +6,7 @@ use keyholt_core::id::ProjectId;
 use keyholt_core::owner::{MemberRight, Owner, Standing};
 use keyholt_core::rotate::Grace;
 use keyholt_core::time::Span;
-use keyholt_server::keeper::{MembershipChange, Refusal, Unauthenticated};
+use keyholt_server::keeper::{FirstStart, MembershipChange, Refusal, Unauthenticated};
 use keyholt_store::{DumpLine, EventNumber, Hex32, KeyColumns, KeyQuery, NumberedEvent, Touched};
 use uuid::Uuid;
 
@@ -473,4 +473,31 @@ async fn a_running_keeper_does_not_go_back_to_an_older_row() {
         .await;
     house.keeper.catch_up().await.unwrap();
     assert_eq!(house.code(&treasury.wide.secret, &[]), "revoked");
+}
+
+#[tokio::test]
+async fn a_set_up_that_somebody_changed_stays_closed_and_keeps_nobody_from_starting() {
+    let treasury = Treasury::open().await;
+    let house = treasury
+        .after(|lines| {
+            for line in lines {
+                if let DumpLine::Record {
+                    noun: Noun::Setup,
+                    seal,
+                    ..
+                } = line
+                {
+                    seal.0[0] ^= 1;
+                }
+            }
+        })
+        .await;
+    let start = tokio::time::timeout(std::time::Duration::from_secs(20), house.keeper.start(source()));
+    assert!(matches!(
+        start.await.expect("a start that ends"),
+        Ok(FirstStart::Complete)
+    ));
+    assert!(!house.keeper.is_setup_open());
+    assert!(house.keeper.alarms() > 0);
+    assert_eq!(house.code(&treasury.wide.secret, &["orders:read"]), "valid");
 }

@@ -44,7 +44,7 @@ use uuid::Uuid;
 
 use crate::{
     Binding, CommitError, DumpLine, EventNumber, EventQuery, FeedEntry, KeyQuery, LastUse, Limit, Loaded,
-    NumberedEvent, Page, RecordQuery, Sharing, Store, StoreError, StoredRecord, Usage, UsageDelta, Write,
+    NumberedEvent, Page, RecordQuery, Sharing, Store, StoreError, StoredRecord, TimeKept, Usage, UsageDelta, Write,
 };
 use address::Address;
 use line::{Duty, Line, Session};
@@ -185,6 +185,14 @@ impl Store for Postgres {
 
     async fn forget_before(&self, moment: Moment) -> Result<(), StoreError> {
         usage::forget(&*self.usage.session()?, moment).await
+    }
+
+    async fn keep_time(&self, reached: Moment, kept: TimeKept) -> Result<(), StoreError> {
+        usage::keep_time(&*self.usage.session()?, reached, kept).await
+    }
+
+    async fn latest_time(&self) -> Result<Option<Moment>, StoreError> {
+        read::latest_time(&*self.reader()?).await
     }
 
     async fn bind(&self, master_check: [u8; 32]) -> Result<Binding, StoreError> {

@@ -6,6 +6,7 @@ use keyholt_core::id::{KeyId, ProjectId};
 use keyholt_core::key::Key;
 use keyholt_core::seal::Seal;
 use keyholt_core::text::RequestKey;
+use keyholt_core::time::Moment;
 use uuid::Uuid;
 
 use super::columns::{self, Reading};
@@ -34,6 +35,12 @@ const HOURS: &str = "\
 SELECT h.hour, h.outcome, h.count FROM keys k JOIN usage_hours h ON h.key = k.id
 WHERE k.id = $1 AND k.project = $2 AND h.hour >= $3 AND h.hour < $4";
 const LAST_USES: &str = "SELECT key, first_at, last_at, address FROM usage_last WHERE key = ANY($1)";
+/// Of the events only the last: a clock that was wrong once and was put right must not count for ever.
+const LATEST_TIME: &str = "\
+SELECT greatest((SELECT value::bigint FROM meta WHERE name = 'latest_time'),
+                (SELECT at FROM events
+                 WHERE number > coalesce((SELECT value::bigint FROM meta WHERE name = 'time_anew_after'), 0)
+                 ORDER BY number DESC LIMIT 1))";
 const BIND: &str = "\
 INSERT INTO meta (name, value)
 SELECT 'master_check', $1::text WHERE NOT EXISTS (SELECT 1 FROM meta WHERE name = 'filling')
@@ -131,6 +138,13 @@ pub(super) async fn last_uses(session: &Session, keys: &[KeyId]) -> Result<Vec<(
         .iter()
         .filter_map(|key| found.get(key).map(|last| (*key, *last)))
         .collect())
+}
+
+pub(super) async fn latest_time(session: &Session) -> Result<Option<Moment>, StoreError> {
+    let rows = session.query(LATEST_TIME, &[]).await?;
+    let row = rows.first().ok_or_else(|| trouble::corrupt("the latest time"))?;
+    let latest: Option<i64> = Reading::new(row, "the latest time").next()?;
+    Ok(latest.map(Moment::from_ms))
 }
 
 pub(super) async fn bind(session: &Session, master_check: [u8; 32]) -> Result<Binding, StoreError> {

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::line::Session;
 use super::trouble;
-use crate::{LastUse, StoreError, USAGE_KEPT, UsageDelta, UseOutcome};
+use crate::{LastUse, StoreError, TimeKept, USAGE_KEPT, UsageDelta, UseOutcome};
 
 /// How often a batch is tried again that another node stood in the way of.
 const ATTEMPTS_MAX: u32 = 5;
@@ -32,6 +32,14 @@ ON CONFLICT (key) DO UPDATE SET
     last_at = GREATEST(l.last_at, excluded.last_at),
     address = CASE WHEN excluded.last_at >= l.last_at THEN excluded.address ELSE l.address END";
 
+const KEEP_ONWARD: &str = "\
+INSERT INTO meta (name, value) VALUES ('latest_time', $1)
+ON CONFLICT (name) DO UPDATE SET value = greatest(meta.value::bigint, excluded.value::bigint)::text";
+/// Events so far do not count any more.
+const KEEP_ANEW: &str = "\
+INSERT INTO meta (name, value)
+SELECT 'latest_time', $1 UNION ALL SELECT 'time_anew_after', number::text FROM feed_head
+ON CONFLICT (name) DO UPDATE SET value = excluded.value";
 const FORGET_REPLAYS: &str = "\
 DELETE FROM replays WHERE (actor, request) IN (SELECT actor, request FROM replays WHERE at < $1 LIMIT $2)";
 const FORGET_HOURS: &str = "\
@@ -114,6 +122,18 @@ impl Sums {
         }
         Self { hours, last }
     }
+}
+
+/// Remembers how late it ever was.
+pub(super) async fn keep_time(session: &Session, reached: Moment, kept: TimeKept) -> Result<(), StoreError> {
+    let sql = match kept {
+        TimeKept::Onward => KEEP_ONWARD,
+        TimeKept::Anew => KEEP_ANEW,
+    };
+    session
+        .answer(session.execute(sql, &[&reached.ms().to_string()]))
+        .await
+        .map(drop)
 }
 
 /// Forgets what is older than its time, some rows after the other so that nobody waits for long.

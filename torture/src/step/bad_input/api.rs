@@ -47,6 +47,21 @@ pub(super) fn cases(secrets: &Secrets) -> Vec<Case> {
         let sent = send("GET", &format!("{KEYS}?{query}"), "", "");
         cases.push(Case::new(36, query, sent, &[400]).code("invalid_cursor"));
     }
+    let foreign = format!("/v1/projects/acme/users?cursor={}", secrets.cursor);
+    cases.push(Case::new(36, "a cursor of another list", send("GET", &foreign, "", ""), &[400]).code("invalid_cursor"));
+    for (what, name) in [
+        ("a name that is markup", "<script>alert(1)</script>"),
+        ("a name that is a formula", "=1+1"),
+        ("a name of joined pictures", "\u{1F469}\u{200D}\u{1F4BB}"),
+    ] {
+        let sent = send(
+            "PATCH",
+            &format!("{KEYS}/{}", secrets.id),
+            json,
+            &format!("{{\"name\":\"{name}\"}}"),
+        );
+        cases.push(Case::new(37, what, sent, &[200, 422]));
+    }
     let sent = send("GET", &format!("{KEYS}?offset=18446744073709551616"), "", "");
     cases.push(Case::new(36, "an offset", sent, &[422]).code("unknown_parameter"));
     let long = format!("{json}Idempotency-Key: {}\r\n", "x".repeat(10_000));
@@ -72,6 +87,14 @@ pub(super) fn cases(secrets: &Secrets) -> Vec<Case> {
         &format!("{json}If-Match: \"7\"\r\n"),
         "{\"name\":\"a\"}",
     );
+    let elsewhere = format!("{KEYS}/{}", secrets.id);
+    let sent = send(
+        "PATCH",
+        &elsewhere,
+        &format!("{json}If-Match: \"9999\"\r\n"),
+        "{\"name\":\"a\"}",
+    );
+    cases.push(Case::new(40, "a stale revision", sent, &[412]));
     cases.push(Case::new(40, "a stale revision of nothing", stale, &[404, 412]));
     cases
 }
@@ -120,6 +143,14 @@ fn bodies() -> Vec<Row> {
         ),
         (33, "bottomless", deep, bad, "too_deep"),
         (33, "a long list", long, bad, "too_deep"),
+        (
+            33,
+            "the largest number is one",
+            with("\"metadata\":{\"x\":1e308}"),
+            // It is a number: what is missing is an owner.
+            &[404],
+            "not_found",
+        ),
         (
             33,
             "a number beyond numbers",
@@ -175,6 +206,13 @@ fn bodies() -> Vec<Row> {
             "invalid_fields",
         ),
     ];
+    rows.push((
+        37,
+        "a name of a million",
+        named(&format!("\"{}\"", "x".repeat(1_000_000))),
+        &[413],
+        "",
+    ));
     let names: [(&'static str, String); 2] = [
         ("a name of 65", "x".repeat(65)),
         ("a name of 60 000", "x".repeat(60_000)),

@@ -43,6 +43,13 @@ pub(super) fn cases(secrets: &Secrets) -> Vec<Case> {
         Case::new(3, "two spaces", shown(&format!("Bearer  {good}")), REFUSED),
         Case::new(3, "a tab", shown(&format!("Bearer\t{good}")), REFUSED),
         Case::new(3, "an encoded line end", shown(&format!("Bearer {good}%0a")), REFUSED),
+        // White space at the end of a header is no part of its value, says HTTP; in the middle it is part of what is shown.
+        Case::new(
+            3,
+            "a space after it is HTTP's",
+            shown(&format!("Bearer {good} ")),
+            &[200],
+        ),
         Case::new(3, "a word after it", shown(&format!("Bearer {good} x")), REFUSED),
         Case::new(4, "a character more", shown(&format!("Bearer {good}x")), REFUSED),
         Case::new(4, "a character less", shown(&format!("Bearer {cut}")), REFUSED),
@@ -119,6 +126,13 @@ pub(super) fn cases(secrets: &Secrets) -> Vec<Case> {
             AMBIGUOUS,
         )
         .code("multiple_credentials"),
+        // Browsers send a cookie along whoever asks: it counts only where no header shows a credential.
+        Case::new(
+            12,
+            "a cookie beside a header is not looked at",
+            this(&format!("{}Cookie: __Host-keyholt_session=khs_x\r\n", bearer(good))),
+            &[200],
+        ),
         Case::new(
             12,
             "the other header twice",

@@ -1,6 +1,6 @@
 //! Bad input 21 to 30: requests whose beginning or end is unclear.
 
-use super::{CLOSED, Case, Secrets, bearer, get, post};
+use super::{CLOSED, Case, STRANGER, Secrets, bearer, get, post};
 
 const BAD: &[u16] = &[400];
 /// A proxy that finds a head incomplete waits for its end, and says so.
@@ -78,6 +78,19 @@ pub(super) fn cases(secrets: &Secrets) -> Vec<Case> {
             &[400, 401],
         )
         .proxied(&[400, 401, CLOSED]),
+        Case::new(
+            24,
+            "no last chunk",
+            raw(
+                &format!(
+                    "{}Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n",
+                    bearer(&secrets.operator)
+                ),
+                "5\r\nhello\r\n",
+            ),
+            &[400, 408, CLOSED],
+        )
+        .proxied(&[400, 408, 504, CLOSED]),
         Case::new(24, "a bare line feed", "GET /v1/meta HTTP/1.1\nHost: a\n\n", BAD).proxied(&[200, 400]),
         Case::new(25, "a folded header", get("/v1/meta", "X: a\r\n b\r\n"), BAD).proxied(&[200, 400]),
         Case::new(25, "a space before the colon", get("/v1/meta", "X : a\r\n"), BAD),
@@ -95,6 +108,12 @@ pub(super) fn cases(secrets: &Secrets) -> Vec<Case> {
             "a port beyond ports",
             "GET /v1/meta HTTP/1.1\r\nHost: a:99999\r\n\r\n",
             BAD,
+        ),
+        Case::new(
+            27,
+            "somebody else's host is repeated nowhere",
+            format!("GET /.well-known/oauth-authorization-server HTTP/1.1\r\nHost: {STRANGER}\r\n\r\n"),
+            &[200],
         ),
         Case::new(28, "HTTP/0.9", "GET /v1/meta\r\n\r\n", BAD).proxied(BAD_OR_LATE),
         Case::new(28, "HTTP/2.0 in words", "GET /v1/meta HTTP/2.0\r\nHost: a\r\n\r\n", BAD)

@@ -12,11 +12,12 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::Context;
+use keyholt_rig::process::Process;
 use serde_json::{Value, json};
 
 use crate::figure::{Figure, Wrongs};
-use crate::house::{House, KEYS, owner_name, text};
-use crate::setting::{Setting, Start, until};
+use crate::house::{BATCH, House, KEYS, owner_name, text};
+use crate::setting::{Dice, Setting, Start, until};
 
 /// How long the other side may say nothing before it counts as silent.
 const SILENCE: Duration = Duration::from_secs(20);
@@ -24,6 +25,8 @@ const SILENCE: Duration = Duration::from_secs(20);
 const HEADER_TIMEOUT: &str = "1s";
 /// The longest answer that is read.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
+/// Questions in one batch.
+const QUESTIONS: usize = 300;
 /// Stands for the end of the connection without an answer.
 const CLOSED: u16 = 0;
 
@@ -36,7 +39,18 @@ struct Secrets {
     stopped: String,
     elsewhere: String,
     unknown: String,
+    /// The id of the good key, and where the list of keys goes on.
+    id: String,
+    cursor: String,
 }
+
+/// A host that no answer may repeat.
+const STRANGER: &str = "evil.example";
+/// The time that a body may take here.
+const BODY_TIMEOUT: &str = "1s";
+/// Wrong keys of the right form, in the short form and in the long one, and what the memory may grow by meanwhile.
+const STRANGERS: (usize, usize) = (3_000, 100_000);
+const GROWTH_BYTES_MAX: u64 = 16 << 20;
 
 /// One bad input, and the answers that it may get.
 struct Case {
@@ -85,6 +99,7 @@ pub(super) fn take(setting: &Setting) -> anyhow::Result<Vec<Figure>> {
     let folder = house.copy(setting)?;
     let start = Start::patient_with_guesses()
         .flag("limits-header-timeout", HEADER_TIMEOUT)
+        .flag("limits-body-timeout", BODY_TIMEOUT)
         .flag("trusted-proxies", "127.0.0.0/8");
     let server = setting.start(folder.path(), &start)?;
     let secrets = Secrets::make(setting, &house, server.address())?;
@@ -109,6 +124,8 @@ pub(super) fn take(setting: &Setting) -> anyhow::Result<Vec<Figure>> {
     door.try_all(&cases, &secrets, &mut wrongs);
     same_to_strangers(server.address(), &secrets, &mut wrongs)?;
     first_uses(server.address(), &house, &secrets, &mut wrongs);
+    request_keys(setting, server.address(), &house, &mut wrongs)?;
+    strangers(setting, &server, &house, &mut wrongs)?;
     let direct = Figure::new(
         format!(
             "{} bad inputs of {} items, to the program itself",
@@ -193,6 +210,11 @@ impl Secrets {
             stopped: stopped.1,
             elsewhere: elsewhere.1,
             unknown: unknown.1,
+            id: good.0,
+            cursor: text(
+                &olga.must("GET", &format!("{KEYS}?limit=1"), None, 200)?,
+                "/next_cursor",
+            ),
         };
         let all = [
             &secrets.good,
@@ -248,9 +270,9 @@ impl Door {
             if self.codes && !case.code.is_empty() && !heard.text.contains(&format!("\"code\":\"{}\"", case.code)) {
                 wrongs.add(format!("{name}: not `{}`: {:.300}", case.code, heard.text));
             }
-            for secret in [&secrets.good, &secrets.operator] {
-                if heard.text.contains(secret.as_str()) {
-                    wrongs.add(format!("{name}: the answer repeats a secret"));
+            for word in [secrets.good.as_str(), secrets.operator.as_str(), STRANGER] {
+                if heard.text.contains(word) {
+                    wrongs.add(format!("{name}: the answer repeats what it must not"));
                 }
             }
             if !say(self.address, good.as_bytes()).is_ok_and(|heard| heard.statuses == [200]) {
@@ -307,6 +329,78 @@ fn first_uses(address: SocketAddr, house: &House, secrets: &Secrets, wrongs: &mu
     if good != threads {
         wrongs.add(format!("item 19: {good} of {threads} clients were answered rightly"));
     }
+}
+
+/// A request key that is used for something else, and twice at once.
+fn request_keys(setting: &Setting, address: SocketAddr, house: &House, wrongs: &mut Wrongs) -> anyhow::Result<()> {
+    let wish = |name: &str| json!({ "name": name, "owner": { "user": owner_name(2) }, "scopes": ["orders:read"] });
+    let headers = [("Idempotency-Key", "twice")];
+    let answers = std::thread::scope(|scope| {
+        let asked: Vec<_> = (0..8)
+            .map(|_| {
+                let ask = || {
+                    let mut olga = house.people.operator(address);
+                    olga.ask_with("POST", KEYS, Some(&wish("one")), &headers)
+                };
+                scope.spawn(ask)
+            })
+            .collect();
+        let joined = asked.into_iter().map(|thread| thread.join());
+        joined.filter_map(Result::ok).filter_map(Result::ok).collect::<Vec<_>>()
+    });
+    setting.register(
+        answers
+            .iter()
+            .map(|answer| answer.text("/secret"))
+            .filter(|secret| !secret.is_empty()),
+    )?;
+    let mut ids: Vec<&str> = answers.iter().map(|answer| answer.text("/key/id")).collect();
+    ids.retain(|id| !id.is_empty());
+    ids.sort_unstable();
+    ids.dedup();
+    if ids.len() != 1 || answers.len() != 8 {
+        let statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
+        wrongs.add(format!(
+            "item 39: {} keys came of one request key: {statuses:?}",
+            ids.len()
+        ));
+    }
+    let other = house
+        .people
+        .operator(address)
+        .ask_with("POST", KEYS, Some(&wish("other")), &headers)?;
+    if (other.status, other.code()) != (422, "request_key_reused") {
+        wrongs.add(format!("item 39: another question got {} {}", other.status, other.body));
+    }
+    Ok(())
+}
+
+/// Many keys of the right form that nobody knows.
+fn strangers(setting: &Setting, server: &Process, house: &House, wrongs: &mut Wrongs) -> anyhow::Result<()> {
+    let mut dice = Dice::new(setting.seed, 9_000);
+    let mut gateway = house.people.gateway(server.address());
+    let before = server.resident()?;
+    let count = setting.form.of(STRANGERS.0, STRANGERS.1);
+    for _ in 0..count.div_ceil(QUESTIONS) {
+        let items: Vec<Value> = (0..QUESTIONS).map(|_| json!({ "credential": dice.secret() })).collect();
+        let answer = gateway.ask("POST", BATCH, Some(&json!({ "items": items })))?;
+        let results = answer.body.pointer("/results").and_then(Value::as_array);
+        let unknown = results.map_or(0, |results| {
+            results.iter().filter(|result| result["code"] == "unknown").count()
+        });
+        if unknown != QUESTIONS {
+            wrongs.add(format!(
+                "item 20: {unknown} of {QUESTIONS} strangers are unknown ({})",
+                answer.status
+            ));
+            return Ok(());
+        }
+    }
+    let growth = server.resident()?.saturating_sub(before);
+    if growth > GROWTH_BYTES_MAX {
+        wrongs.add(format!("item 20: {count} strangers cost {growth} bytes of memory"));
+    }
+    Ok(())
 }
 
 /// Sends bytes and hears what comes until the other side ends, or is silent after an answer.
