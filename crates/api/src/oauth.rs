@@ -95,6 +95,8 @@ pub struct ServerMetadata {
     pub introspection_endpoint: String,
     /// Where clients end tokens.
     pub revocation_endpoint: String,
+    /// Where it says which status lists it has (IETF Token Status List).
+    pub status_list_aggregation_endpoint: String,
     /// No endpoint of this server answers with a redirection.
     pub response_types_supported: Vec<String>,
     /// The grants.
@@ -167,6 +169,13 @@ pub struct Introspection {
     /// The id of whom it acts for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner_id: Option<String>,
+}
+
+/// Which status lists an issuer has (IETF Token Status List).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct StatusLists {
+    /// Where they are.
+    pub status_lists: Vec<String>,
 }
 
 /// A set of public keys (RFC 7517).

@@ -445,6 +445,15 @@ impl Access {
         }
     }
 
+    /// Whether it carries all that the other one does, whoever owns the key.
+    pub fn includes(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Everything, _) => true,
+            (Self::Only(_), Self::Everything) => false,
+            (Self::Only(scopes), Self::Only(others)) => scopes.lacks(others).is_none(),
+        }
+    }
+
     /// Whether a key with this access, of an owner with these permissions, may do this.
     ///
     /// The same question as `effective(owner).covers(wanted)` without building the set: this is on the verify path.

@@ -18,7 +18,7 @@ use crate::project::TokenPolicy;
 use crate::text::Cause;
 use crate::time::{Moment, Span};
 
-/// How long verifiers may keep a key set, and so how long a key is published before it signs.
+/// How long verifiers may keep a key set, and so how long a key is published before it signs, unless the operator says so.
 pub const PUBLISHED_AHEAD: Span = Span::secs(600);
 /// How long a key is believed after the next one signs: the longest life of anything signed with it, and some for slow clocks.
 pub const KEPT_AFTER: Span = Span::secs(3_600 + 300);
@@ -145,8 +145,8 @@ impl SigningKey {
 }
 
 /// The key that signs now: of those whose time has come, the one whose time came last.
-pub fn signer(keys: &[SigningKey], now: Moment) -> Option<&SigningKey> {
-    keys.iter()
+pub fn signer<'a>(keys: impl IntoIterator<Item = &'a SigningKey>, now: Moment) -> Option<&'a SigningKey> {
+    keys.into_iter()
         .filter(|key| key.phase(now) == Phase::Live)
         .max_by_key(|key| (key.signs_from, place(key)))
 }
@@ -164,14 +164,12 @@ fn newest(keys: &[SigningKey], now: Moment) -> Option<&SigningKey> {
 
 /// Whether another key should be made now: there is none, its time is nearly over, or it signs in another way than the
 /// project wants.
-pub fn is_due(keys: &[SigningKey], policy: &TokenPolicy, now: Moment) -> bool {
+pub fn is_due(keys: &[SigningKey], policy: &TokenPolicy, ahead: Span, now: Moment) -> bool {
     match newest(keys, now) {
         None => true,
         // One is on its way. Where the one before it was withdrawn meanwhile, nothing would sign until then.
         Some(key) if key.signs_from > now => signer(keys, now).is_none(),
-        Some(key) => {
-            key.algorithm != policy.algorithm || now.plus(PUBLISHED_AHEAD) >= key.signs_from.plus(policy.rotation)
-        }
+        Some(key) => key.algorithm != policy.algorithm || now.plus(ahead) >= key.signs_from.plus(policy.rotation),
     }
 }
 
@@ -194,10 +192,16 @@ pub struct FreshPair {
 ///
 /// Where nothing signs, it signs at once: there is nobody to wait for. Else it is published first, so that no verifier
 /// meets a token whose key it has not heard of.
-fn succession(project: ProjectId, keys: &[SigningKey], fresh: FreshPair, now: Moment) -> (SigningKey, Vec<Change>) {
+fn succession(
+    project: ProjectId,
+    keys: &[SigningKey],
+    fresh: FreshPair,
+    ahead: Span,
+    now: Moment,
+) -> (SigningKey, Vec<Change>) {
     let signs_from = match signer(keys, now) {
         None => now,
-        Some(_) => now.plus(PUBLISHED_AHEAD),
+        Some(_) => now.plus(ahead),
     };
     let last = keys.iter().map(place).max().unwrap_or(0);
     let key = SigningKey {
@@ -236,10 +240,11 @@ pub fn follow_schedule(
     project: ProjectId,
     keys: &[SigningKey],
     fresh: FreshPair,
+    ahead: Span,
     source: Source,
     now: Moment,
 ) -> (SigningKey, Commit) {
-    let (key, followed) = succession(project, keys, fresh, now);
+    let (key, followed) = succession(project, keys, fresh, ahead, now);
     let mut changes = vec![Change::Insert(Record::SigningKey(Box::new(key.clone())))];
     changes.extend(followed);
     let event = own_event("signing_key.rotate", &key, source, now);
@@ -251,10 +256,11 @@ pub fn rotate(
     permit: &Permit<WriteProject>,
     keys: &[SigningKey],
     fresh: FreshPair,
+    ahead: Span,
     cause: Option<Cause>,
     now: Moment,
 ) -> (SigningKey, Commit) {
-    let (key, followed) = succession(permit.project(), keys, fresh, now);
+    let (key, followed) = succession(permit.project(), keys, fresh, ahead, now);
     let made = Change::Insert(Record::SigningKey(Box::new(key.clone())));
     let commit = Commit::by(permit, "signing_key.rotate", None, made, cause, now);
     (key, followed.into_iter().fold(commit, Commit::with))
@@ -344,7 +350,7 @@ mod tests {
 
     /// The keys after a scheduled rotation at an instant.
     fn turn(keys: &[SigningKey], name: &str, algorithm: Algorithm, now: Moment) -> Vec<SigningKey> {
-        let (_, commit) = follow_schedule(SYSTEM, keys, fresh(name, algorithm), source(), now);
+        let (_, commit) = follow_schedule(SYSTEM, keys, fresh(name, algorithm), PUBLISHED_AHEAD, source(), now);
         let mut after = keys.to_vec();
         for change in commit.changes() {
             let Record::SigningKey(key) = change.record() else {
@@ -370,20 +376,23 @@ mod tests {
     fn a_key_is_published_before_it_signs_and_kept_after() {
         let policy = TokenPolicy::default();
         let start = Moment::from_ms(1_000_000_000);
-        assert!(is_due(&[], &policy, start), "the first key is due when there is none");
+        assert!(
+            is_due(&[], &policy, PUBLISHED_AHEAD, start),
+            "the first key is due when there is none"
+        );
         let keys = turn(&[], "a", Algorithm::Es256, start);
         assert_eq!(
             kids(&keys, start),
             (Some("a"), vec!["a"]),
             "the first key signs at once"
         );
-        assert!(!is_due(&keys, &policy, start));
+        assert!(!is_due(&keys, &policy, PUBLISHED_AHEAD, start));
 
         let turning = start.plus(policy.rotation).minus(PUBLISHED_AHEAD);
-        assert!(!is_due(&keys, &policy, turning.minus(Span::millis(1))));
-        assert!(is_due(&keys, &policy, turning));
+        assert!(!is_due(&keys, &policy, PUBLISHED_AHEAD, turning.minus(Span::millis(1))));
+        assert!(is_due(&keys, &policy, PUBLISHED_AHEAD, turning));
         let keys = turn(&keys, "b", Algorithm::Es256, turning);
-        assert!(!is_due(&keys, &policy, turning), "one is on its way");
+        assert!(!is_due(&keys, &policy, PUBLISHED_AHEAD, turning), "one is on its way");
         assert_eq!(
             kids(&keys, turning),
             (Some("a"), vec!["a", "b"]),
@@ -405,7 +414,7 @@ mod tests {
             algorithm: Algorithm::EdDsa,
             ..TokenPolicy::default()
         };
-        assert!(is_due(&keys, &policy, start));
+        assert!(is_due(&keys, &policy, PUBLISHED_AHEAD, start));
     }
 
     #[test]
@@ -414,7 +423,7 @@ mod tests {
         let mut keys = turn(&[], "a", Algorithm::Es256, start);
         keys[0].withdrawn_at = Some(start);
         assert_eq!(kids(&keys, start), (None, vec![]));
-        assert!(is_due(&keys, &TokenPolicy::default(), start));
+        assert!(is_due(&keys, &TokenPolicy::default(), PUBLISHED_AHEAD, start));
         let keys = turn(&keys, "b", Algorithm::Es256, start);
         assert_eq!(kids(&keys, start), (Some("b"), vec!["b"]));
         assert_eq!(keys.iter().find(|key| key.kid == "b").unwrap().place, "2");

@@ -5,6 +5,7 @@
 
 mod mint;
 mod recall;
+mod status;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ pub use self::mint::{
     ComponentWish, Mint, MintError, Subject, TokenWish, Wished, default_audience, extra_claims, mint, mint_component,
 };
 pub use self::recall::{RevokedToken, forget, recall};
+pub use self::status::{Epoch, LIST_BYTES, STATUS_BITS, Status, StatusIndex, StatusList};
 
 /// Longest text that is looked at as an access token.
 pub const TOKEN_BYTES_MAX: usize = 8 * 1024;

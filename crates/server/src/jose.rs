@@ -24,6 +24,8 @@ use zeroize::Zeroizing;
 
 /// What stands in a header of an access token (RFC 9068 §2.1).
 pub const ACCESS_TOKEN: &str = "at+jwt";
+/// What stands in the header of a status list.
+pub const STATUS_LIST: &str = "statuslist+jwt";
 /// Longest key id that is looked up.
 const KID_BYTES_MAX: usize = 128;
 const NONCE_BYTES: usize = 12;

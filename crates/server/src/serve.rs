@@ -16,6 +16,7 @@ use keyholt_core::actor::Source;
 use keyholt_core::entropy::Entropy;
 use keyholt_core::seal::MasterKey;
 use keyholt_core::text::RequestKey;
+use keyholt_core::time::Span;
 use keyholt_store::{Memory, Postgres, Sqlite, Store, StoreError};
 use tokio::task::JoinHandle;
 
@@ -131,6 +132,7 @@ pub async fn start(config: &Config) -> Result<(Running, FirstStart), StartError>
         },
         issuers: Issuers {
             root: config.oauth_root_project.as_str().into(),
+            published_ahead: Span::millis(u64::try_from(config.oauth_publish_ahead.as_millis()).unwrap_or(u64::MAX)),
             ..Issuers::at(&url)
         },
         set_back: config.set_back,

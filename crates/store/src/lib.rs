@@ -191,6 +191,8 @@ pub enum Loaded<'a> {
 pub struct FeedEntry {
     /// Its number.
     pub number: EventNumber,
+    /// When its event was, by the clock of the node that wrote it.
+    pub at: Moment,
     /// The records that it made, replaced or removed.
     pub touched: Vec<Touched>,
 }

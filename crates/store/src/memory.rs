@@ -347,6 +347,7 @@ impl Store for Memory {
             .filter(|(event, _)| event.number > after)
             .map(|(event, touched)| FeedEntry {
                 number: event.number,
+                at: event.event.at,
                 touched: touched.clone(),
             })
             .take(limit.entries())

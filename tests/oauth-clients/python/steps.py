@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import sys
+import urllib.request
 
 WORLD = json.loads(pathlib.Path(os.environ["TRIAL_WORLD"]).read_text())
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
@@ -44,3 +45,14 @@ def refused(run):
     except Exception as error:  # noqa: BLE001
         return error
     raise AssertionError(f"it was granted: {sorted(granted)}")
+
+
+def revoke(secret: str) -> None:
+    """Revokes a key by possession, as its holder can."""
+    request = urllib.request.Request(
+        f"{WORLD['api']}/v1/self/revoke",
+        json.dumps({"cause": "the client's trial is over"}).encode(),
+        {"Authorization": f"Bearer {secret}", "Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        assert answer.status == 200

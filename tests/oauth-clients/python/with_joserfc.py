@@ -1,18 +1,22 @@
 """joserfc: an offline verifier that is strict about claims."""
 
+import base64
+import time
+import zlib
+
 import requests
 from joserfc import jwt
 from joserfc.jwk import KeySet
-from steps import WORLD, Client, refused
+from steps import WORLD, Client, refused, revoke
 
 client = Client("joserfc")
 
 
-def fresh() -> str:
+def fresh(which: str = "client") -> str:
     answer = requests.post(
         WORLD["token_endpoint"],
         data={"grant_type": "client_credentials", "audience": WORLD["audience"]},
-        auth=(WORLD["client_id"], WORLD["client_secret"]),
+        auth=(WORLD[f"{which}_id"], WORLD[f"{which}_secret"]),
         timeout=10,
     )
     return answer.json()["access_token"]
@@ -31,6 +35,32 @@ def check(text: str, audience: str):
     return token
 
 
+def read_list(text: str, uri: str) -> dict:
+    keys = KeySet.import_key_set(requests.get(WORLD["jwks_uri"], timeout=10).json())
+    token = jwt.decode(text, keys, algorithms=["ES256"])
+    assert token.header["typ"] == "statuslist+jwt", token.header
+    registry = jwt.JWTClaimsRegistry(
+        iss={"essential": True, "value": WORLD["issuer"]},
+        sub={"essential": True, "value": uri},
+        exp={"essential": True},
+    )
+    registry.validate(token.claims)
+    return token.claims
+
+
+def status(token: dict) -> int:
+    """What the list says of a token, fetched anew."""
+    place = token["status"]["status_list"]
+    answer = requests.get(place["uri"], timeout=10)
+    assert answer.headers["Content-Type"] == "application/statuslist+jwt", answer.headers
+    claims = read_list(answer.text, place["uri"])
+    packed = claims["status_list"]["lst"]
+    unpacked = zlib.decompress(base64.urlsafe_b64decode(packed + "=" * (-len(packed) % 4)))
+    bits = claims["status_list"]["bits"]
+    at = place["idx"] * bits
+    return unpacked[at >> 3] >> (at & 7) & ((1 << bits) - 1)
+
+
 @client.step("JWT checked offline with a remote JWKS")
 def _():
     token = check(fresh(), WORLD["audience"])
@@ -42,6 +72,19 @@ def _():
 def _():
     token = fresh()
     refused(lambda: check(token, "somebody-else"))
+
+
+@client.step("status list: a good token is good, and dead once its key is revoked")
+def _():
+    claims = check(fresh("doomed"), WORLD["audience"]).claims
+    assert status(claims) == 0
+    revoke(WORLD["doomed_secret"])
+    deadline = time.monotonic() + 10
+    while status(claims) == 0:
+        assert time.monotonic() < deadline, "the list never says so"
+        time.sleep(0.2)
+    assert status(claims) == 1
+    assert status(check(fresh(), WORLD["audience"]).claims) == 0, "another key's token"
 
 
 client.end()

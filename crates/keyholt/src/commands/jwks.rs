@@ -21,7 +21,7 @@ pub enum Jwks {
     #[command(after_help = "Example:
   keyholt jwks list --project acme")]
     List(List),
-    /// Publish the next signing key; it signs ten minutes later
+    /// Publish the next signing key; it signs when verifiers have had time to read it (`oauth.publish_ahead`)
     #[command(after_help = "Example:
   keyholt jwks rotate --project acme --cause 'yearly exercise'")]
     Rotate(Rotate),

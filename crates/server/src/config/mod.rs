@@ -30,6 +30,8 @@ pub struct Config {
     pub public_url: Option<PublicUrl>,
     /// The project that has the bare URL as its issuer.
     pub oauth_root_project: String,
+    /// How long a signing key is published before it signs.
+    pub oauth_publish_ahead: Duration,
     /// The operator accepts plain HTTP on a public address.
     pub insecure_public: bool,
     /// Networks whose `Forwarded` and `X-Forwarded-For` are believed; nobody's when empty.
@@ -397,6 +399,7 @@ impl Texts<'_> {
                 count => Workers::Count(count.parse().ok()?),
             },
             oauth_root_project: self.get("oauth.root_project")?.to_owned(),
+            oauth_publish_ahead: time("oauth.publish_ahead")?,
             drain: time("drain")?,
             log: Log {
                 level: self.get("log.level")?.parse().ok()?,

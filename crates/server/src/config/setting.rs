@@ -95,6 +95,15 @@ pub const SETTINGS: &[Setting] = &[
         "Id or slug of the project whose issuer is public_url itself; every other project's is public_url/projects/ID.",
     ),
     open(
+        "oauth.publish_ahead",
+        Rule::Duration {
+            least: Duration::from_secs(1),
+            most: HALF_AN_HOUR,
+        },
+        Fallback::Text("10m"),
+        "How long a signing key is published before it signs, and so how long verifiers may keep a key set. The same on every node; make it shorter only while no rotation is near, for verifiers keep what they read under the longer one.",
+    ),
+    open(
         "insecure_public",
         Rule::Switch,
         Fallback::Text("false"),
@@ -348,6 +357,8 @@ pub const SETTINGS: &[Setting] = &[
 ];
 
 const HOUR: Duration = Duration::from_secs(3_600);
+/// Half of the shortest time that a signing key may sign.
+const HALF_AN_HOUR: Duration = Duration::from_secs(1_800);
 
 const PATIENCE: Rule = Rule::Duration {
     least: Duration::from_millis(50),

@@ -68,7 +68,7 @@ use self::client_address::came_in_the_clear;
 use self::parameters::Parameters;
 use crate::config::{Config, PublicUrl};
 use crate::keeper::Keeper;
-use crate::oauth::{introspect, metadata, revoke, token};
+use crate::oauth::{introspect, metadata, revoke, statuses, token};
 
 /// What every handler needs.
 #[derive(Clone)]
@@ -223,6 +223,10 @@ fn routes() -> OpenApiRouter<Door> {
         .routes(routes!(metadata::project_metadata))
         .routes(routes!(metadata::root_keys))
         .routes(routes!(metadata::project_keys))
+        .routes(routes!(statuses::root_status_list))
+        .routes(routes!(statuses::project_status_list))
+        .routes(routes!(statuses::root_status_lists))
+        .routes(routes!(statuses::project_status_lists))
         .routes(routes!(meta::meta))
         .routes(routes!(meta::livez))
         .routes(routes!(meta::readyz))

@@ -212,7 +212,8 @@ fn problems(operation: &operations::Operation, declared: &Operation) -> Vec<u16>
     let applies = |status: &u16| match status {
         401 => needs_key || is_setup || is_log_in,
         403 => needs_key,
-        404 => (takes(ParameterIn::Path) && !is_log_in) || is_setup,
+        // An issuer that signed nothing yet has no list.
+        404 => (takes(ParameterIn::Path) && !is_log_in) || is_setup || operation.id == "oauth_status_list",
         409 | 507 => changes,
         412 => changes && takes(ParameterIn::Header) && operation.id != "create_key",
         413 | 415 => has_body,

@@ -181,6 +181,10 @@ pub const fn operations() -> &'static [Operation] {
         "oauth_project_metadata" GET "/.well-known/oauth-authorization-server/projects/{project}" Needs::Nothing, None;
         "oauth_keys" GET "/.well-known/jwks.json" Needs::Nothing, None;
         "oauth_project_keys" GET "/projects/{project}/.well-known/jwks.json" Needs::Nothing, None;
+        "oauth_status_list" GET "/status-list" Needs::Nothing, None;
+        "oauth_project_status_list" GET "/projects/{project}/status-list" Needs::Nothing, None;
+        "oauth_status_lists" GET "/status-lists" Needs::Nothing, None;
+        "oauth_project_status_lists" GET "/projects/{project}/status-lists" Needs::Nothing, None;
 
         "meta" GET "/v1/meta" Needs::Nothing, None;
         "livez" GET "/livez" Needs::Nothing, None;

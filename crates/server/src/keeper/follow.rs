@@ -111,6 +111,7 @@ async fn tend(keeper: &Keeper) {
         if let Err(error) = keeper.tend_signing_keys().await {
             tracing::warn!(%error, "signing keys are looked after later");
         }
+        keeper.keyring.date_turns(keeper.now());
         if let Err(error) = keeper.forget_recalled().await {
             tracing::debug!(%error, "recalled tokens are forgotten later");
         }

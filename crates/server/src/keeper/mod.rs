@@ -22,6 +22,7 @@ mod roles;
 mod sessions;
 mod setup;
 mod signers;
+mod statuses;
 mod tokens;
 mod trail;
 mod usage;
@@ -65,6 +66,7 @@ pub use roles::RoleChange;
 pub use sessions::{Refreshed, SESSIONS_PER_USER_MAX, SessionView};
 pub use setup::{FirstStart, Operator};
 pub use signers::{Issuer, Issuers};
+pub use statuses::{STATUS_TTL, compressed, status_lists_uri, status_uri};
 pub use tokens::{AccessToken, Parent};
 pub use verify::{
     AboutShown, Admitted, Answer, BATCH_MAX, Counting, Inadmissible, KeyShown, Question, Rules, Verifier, Wish,
@@ -95,6 +97,7 @@ pub struct Keeper {
     /// Wrong credentials, by where they came from.
     guesses: Guesses,
     signers: Signers,
+    statuses: statuses::Statuses,
     exposed: exposure::Marks,
     passwords: passwords::Passwords,
     alarms: AtomicU64,
@@ -185,6 +188,7 @@ impl Keeper {
             system_turn: tokio::sync::Mutex::default(),
             guesses: Guesses::new(guesses, random),
             signers: Signers::new(&master.envelope(), issuers)?,
+            statuses: statuses::Statuses::default(),
             store,
             clock,
             entropy: Mutex::new(entropy),
@@ -194,6 +198,7 @@ impl Keeper {
         };
         let before = elapsed_ms(&*keeper.clock);
         let seen = keeper.load().await?;
+        keeper.recollect(seen).await?;
         keeper.progress.seen_up_to(seen);
         keeper.progress.proven_at(before);
         Ok(keeper)

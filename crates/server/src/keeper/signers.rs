@@ -30,6 +30,8 @@ pub struct Issuers {
     pub base: Box<str>,
     /// The id or slug of the project that has the bare base as its issuer.
     pub root: Box<str>,
+    /// How long a signing key is published before it signs, and so how long verifiers may keep a key set.
+    pub published_ahead: Span,
 }
 
 impl Issuers {
@@ -38,6 +40,7 @@ impl Issuers {
         Self {
             base: base.trim_end_matches('/').into(),
             root: keyholt_core::found::SYSTEM_SLUG.into(),
+            published_ahead: signing::PUBLISHED_AHEAD,
         }
     }
 }
@@ -183,9 +186,13 @@ impl Issuer {
     }
 
     fn signer(&self, now: Moment) -> Option<&Arc<HeldKey>> {
-        let records = self.records();
-        let kid = &signing::signer(&records, now)?.kid;
-        self.keys.iter().find(|key| key.record.kid == *kid)
+        let signer = signing::signer(self.keys.iter().map(|key| &key.record), now)?;
+        self.keys.iter().find(|key| std::ptr::eq(&key.record, signer))
+    }
+
+    /// Whether it never had a key, and so never signed anything.
+    pub fn has_no_key(&self) -> bool {
+        self.keys.is_empty()
     }
 
     /// The keys that are published now, oldest first.
@@ -197,6 +204,11 @@ impl Issuer {
 }
 
 impl Keeper {
+    /// How long a signing key is published before it signs, and so how long verifiers may keep a key set.
+    pub fn published_ahead(&self) -> Span {
+        self.signers.issuers.published_ahead
+    }
+
     /// A project as an issuer of tokens.
     pub fn issuer(&self, project: ProjectId) -> Option<Arc<Issuer>> {
         self.signers.held(&self.keyring).projects.get(&project).cloned()
@@ -254,13 +266,11 @@ impl Keeper {
 
     /// Signs claims with the project's key, which is made where there is none yet.
     pub(super) async fn sign(&self, project: ProjectId, typ: &str, claims: &[u8]) -> Result<String, Refusal> {
-        if self
-            .issuer(project)
-            .is_none_or(|issuer| issuer.signer(self.now()).is_none())
-        {
+        let mut issuer = self.issuer(project).ok_or(Refusal::NotFound(Noun::Project))?;
+        if issuer.signer(self.now()).is_none() {
             self.make_due_key(project).await?;
+            issuer = self.issuer(project).ok_or(Refusal::NotFound(Noun::Project))?;
         }
-        let issuer = self.issuer(project).ok_or(Refusal::NotFound(Noun::Project))?;
         let key = issuer.signer(self.now()).ok_or(Refusal::Busy(Noun::SigningKey))?;
         let signer = key.signer(&self.signers.envelope).ok_or_else(|| {
             self.alarm(Noun::SigningKey, &key.record.id.to_string());
@@ -278,11 +288,11 @@ impl Keeper {
         for _ in 0..TRIES {
             let issuer = self.issuer(project).ok_or(Refusal::NotFound(Noun::Project))?;
             let (now, keys) = (self.now(), issuer.records());
-            if !signing::is_due(&keys, &issuer.policy, now) {
+            if !signing::is_due(&keys, &issuer.policy, self.published_ahead(), now) {
                 return Ok(());
             }
             let fresh = self.fresh_pair(project, issuer.policy.algorithm)?;
-            let (_, commit) = signing::follow_schedule(project, &keys, fresh, itself(), now);
+            let (_, commit) = signing::follow_schedule(project, &keys, fresh, self.published_ahead(), itself(), now);
             match self.commit(vec![commit]).await {
                 Ok(()) => return Ok(()),
                 Err(CommitError::Stale { .. } | CommitError::HandleTaken { .. }) => self.catch_up().await?,
@@ -316,7 +326,7 @@ impl Keeper {
         let now = self.now();
         // A project that never signed anything needs no key.
         for issuer in held.projects.values().filter(|issuer| !issuer.keys.is_empty()) {
-            if signing::is_due(&issuer.records(), &issuer.policy, now) {
+            if signing::is_due(&issuer.records(), &issuer.policy, self.published_ahead(), now) {
                 self.make_due_key(issuer.project).await?;
             }
             for commit in issuer
@@ -376,7 +386,7 @@ impl Keeper {
                 return Err(Refusal::Busy(Noun::SigningKey));
             }
             let fresh = self.fresh_pair(project, issuer.policy.algorithm)?;
-            let (key, commit) = signing::rotate(&permit, &keys, fresh, cause.clone(), now);
+            let (key, commit) = signing::rotate(&permit, &keys, fresh, self.published_ahead(), cause.clone(), now);
             match self.commit(vec![commit]).await {
                 Ok(()) => return Ok(key),
                 Err(CommitError::Stale { .. } | CommitError::HandleTaken { .. }) => self.catch_up().await?,

@@ -13,13 +13,14 @@ use keyholt_core::secret::Presented;
 use keyholt_core::text::Audience;
 use keyholt_core::time::Moment;
 use keyholt_core::token::{
-    Bearer, COMPONENT_LIFETIME_MAX, ComponentWish, Mint, MintError, Narrowed, RESERVED_CLAIMS, Subject, Token,
-    TokenWish, default_audience, extra_claims, mint, mint_component,
+    Bearer, COMPONENT_LIFETIME_MAX, ComponentWish, Mint, MintError, Narrowed, RESERVED_CLAIMS, StatusIndex, Subject,
+    Token, TokenWish, default_audience, extra_claims, mint, mint_component,
 };
 use keyholt_core::verify::{Ask, Dossier, Verification, judge, standing};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
+use super::statuses::status_claim;
 use super::{Issuer, Keeper, Refusal, Unauthenticated};
 use crate::jose::{ACCESS_TOKEN, is_compact};
 use crate::keyring::directory::noun_of;
@@ -221,6 +222,7 @@ impl Keeper {
             wish.subject = Subject::As(token.subject.clone());
         }
         let now = self.now();
+        let status = self.status_index(&credential.found);
         let minted = self.dossier(credential, |dossier, owner_handle| {
             if standing(dossier, now).is_some() {
                 return Err(gone());
@@ -241,7 +243,9 @@ impl Keeper {
             Some(audience) => token.aimed_at(audience),
             None => token,
         };
-        self.signed(&issuer, token, said).await
+        // A component session hangs on two owners, and a place in the list tells of one: its verifiers ask.
+        let status = self.keyring.is_of(&credential.found, token.owner).then_some(status);
+        self.signed(&issuer, token, status, said).await
     }
 
     /// Makes a narrower access token from a key or another token. Who acts, if that is somebody else, is written down in it.
@@ -318,13 +322,14 @@ impl Keeper {
             mint_component(key, owner, bearer, wish, world, now, &mut **entropy)
         });
         let token = minted.ok_or_else(lacks)??;
-        self.signed(&issuer, token, BTreeMap::new()).await
+        self.signed(&issuer, token, None, BTreeMap::new()).await
     }
 
     async fn signed(
         &self,
         issuer: &Issuer,
         token: Token,
+        status: Option<StatusIndex>,
         said: BTreeMap<String, Value>,
     ) -> Result<AccessToken, Refusal> {
         let project = token.project;
@@ -338,6 +343,9 @@ impl Keeper {
         };
         let ours = |name: &str| RESERVED_CLAIMS.contains(&name);
         extra.extend(said.into_iter().filter(|(name, _)| !ours(name)));
+        if let Some(index) = status {
+            extra.insert("status".to_owned(), status_claim(issuer, index));
+        }
         let claims = token.claims(&issuer.name, &extra);
         let text = self.sign(project, ACCESS_TOKEN, claims.as_bytes()).await?;
         Ok(AccessToken {

@@ -80,6 +80,13 @@ impl Directory {
             .unwrap_or_default()
     }
 
+    /// How often an owner or one of its roles was changed, as far as that can be told from what they are now.
+    pub fn changes_of(&self, owner: &Record) -> u32 {
+        let roles = enrol::roles(owner).into_iter().flatten();
+        let roles = roles.filter_map(|id| self.role(*id)).map(|role| role.revision.number());
+        roles.fold(owner.revision().number(), u32::wrapping_add)
+    }
+
     /// Who holds a role.
     pub fn holders(&self, role: RoleId) -> impl Iterator<Item = Owner> {
         self.holders.get(&role).into_iter().flatten().copied()

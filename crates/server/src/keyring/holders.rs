@@ -15,6 +15,8 @@ pub struct OwnerEntry {
     pub owner: Owner,
     /// How people name the owner.
     pub handle: Box<str>,
+    /// How often its record or one of its roles was changed, as far as that can be told from what they are now.
+    pub changes: u32,
     /// What the owner may do now.
     pub permissions: Arc<ScopeSet>,
     /// Whether the owner's keys work.
@@ -35,6 +37,7 @@ impl OwnerEntry {
         Self {
             owner,
             handle: Box::default(),
+            changes: 0,
             permissions: Arc::default(),
             standing: Standing::Good,
             presence: Presence::Missing,

@@ -2,6 +2,7 @@
 //!
 //! One writer at a time changes it, after the commit and before the reply; readers take no lock that a writer can hold.
 
+mod turns;
 mod writer;
 
 use std::ops::Deref;
@@ -29,7 +30,10 @@ use super::lines::{KeyHash, Lines};
 use super::rows::{Row, Rows};
 use super::table::Table;
 use super::tallies::Tallies;
+use turns::Turns;
 use writer::WriterState;
+
+pub use turns::{Past, TURNS_KEPT, TURNS_MAX};
 
 /// All live keys, and what they hang on.
 pub struct Keyring {
@@ -45,6 +49,10 @@ pub struct Keyring {
     writer: Mutex<WriterState>,
     /// The tokens that were revoked before their end.
     revoked_tokens: papaya::HashMap<Uuid, ()>,
+    /// How many tokens of a key were revoked before an end that is not there yet.
+    recalls: papaya::HashMap<u128, u32>,
+    /// What changed lately.
+    turns: Mutex<Turns>,
     /// How often a project or a signing key changed.
     issuer_changes: AtomicU64,
     owner_numbers: papaya::HashMap<Owner, u32>,
@@ -147,6 +155,8 @@ impl Keyring {
             directory: RwLock::default(),
             writer: Mutex::default(),
             revoked_tokens: papaya::HashMap::new(),
+            recalls: papaya::HashMap::new(),
+            turns: Mutex::default(),
             issuer_changes: AtomicU64::new(0),
             owner_numbers: papaya::HashMap::new(),
             changes: AtomicU64::new(0),
@@ -281,6 +291,11 @@ impl Keyring {
         Some(self.owners.get(found.row.owner)?.load())
     }
 
+    /// Whether a found key is that owner's.
+    pub fn is_of(&self, found: &Found, owner: Owner) -> bool {
+        self.owner(found).is_some_and(|entry| entry.owner == owner)
+    }
+
     /// All that is known about a found key of that owner.
     pub fn dossier_on<'a>(&'a self, found: &Found, owner: &'a OwnerEntry) -> Option<Dossier<'a>> {
         let project = owner.project.standing();
@@ -329,6 +344,11 @@ impl Keyring {
         } else {
             Recall::Standing
         }
+    }
+
+    /// How often anything changed: what is derived from the keyring is good as long as this stays the same.
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
     }
 
     /// How often a project or a signing key changed: what is derived from them is good as long as this stays the same.

@@ -202,6 +202,12 @@ impl RowsWriter<'_> {
         freed
     }
 
+    /// One more than the largest number of a row that was ever in use.
+    #[must_use]
+    pub fn end(&self) -> u32 {
+        self.ledger.next
+    }
+
     /// How many rows are in use.
     #[must_use]
     pub fn in_use(&self) -> u32 {

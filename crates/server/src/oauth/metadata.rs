@@ -8,11 +8,10 @@ use http::HeaderValue;
 use http::header::CACHE_CONTROL;
 use keyholt_api::code::Code;
 use keyholt_api::oauth::{KeySet, ServerMetadata};
-use keyholt_core::signing::PUBLISHED_AHEAD;
 
 use super::GRANTS;
 use crate::http::{Door, Fail, ProjectWord, json};
-use crate::keeper::Issuer;
+use crate::keeper::{Issuer, status_lists_uri};
 
 /// Read the issuer's metadata
 ///
@@ -57,11 +56,11 @@ pub async fn project_keys(State(door): State<Door>, ProjectWord(project): Projec
 /// How clients say who they are.
 const METHODS: [&str; 2] = ["client_secret_basic", "client_secret_post"];
 
-fn root(door: &Door) -> Result<Arc<Issuer>, Fail> {
+pub(super) fn root(door: &Door) -> Result<Arc<Issuer>, Fail> {
     door.keeper.root_issuer().ok_or_else(|| Fail::new(Code::NotFound))
 }
 
-fn named(door: &Door, project: &str) -> Result<Arc<Issuer>, Fail> {
+pub(super) fn named(door: &Door, project: &str) -> Result<Arc<Issuer>, Fail> {
     let issuer = project.parse().ok().and_then(|project| door.keeper.issuer(project));
     issuer.ok_or_else(|| Fail::new(Code::NotFound))
 }
@@ -75,13 +74,14 @@ fn metadata(door: &Door, issuer: &Issuer) -> Result<Response, Fail> {
         jwks_uri: format!("{}/.well-known/jwks.json", issuer.name),
         introspection_endpoint: format!("{base}/oauth/introspect"),
         revocation_endpoint: format!("{base}/oauth/revoke"),
+        status_list_aggregation_endpoint: status_lists_uri(issuer),
         response_types_supported: Vec::new(),
         grant_types_supported: texts(&GRANTS),
         token_endpoint_auth_methods_supported: texts(&METHODS),
         introspection_endpoint_auth_methods_supported: texts(&METHODS),
         revocation_endpoint_auth_methods_supported: texts(&METHODS),
     });
-    Ok(kept(answer))
+    Ok(kept(door, answer))
 }
 
 fn keys(door: &Door, issuer: &Issuer) -> Response {
@@ -99,12 +99,12 @@ fn keys(door: &Door, issuer: &Issuer) -> Response {
     let none = keys.is_empty();
     let answer = json(&KeySet { keys });
     // The first key signs at once: whoever kept an empty set would not know it.
-    if none { answer } else { kept(answer) }
+    if none { answer } else { kept(door, answer) }
 }
 
 /// An answer that may be kept for as long as keys are published ahead, and not longer.
-fn kept(mut answer: Response) -> Response {
-    let value = format!("public, max-age={}", PUBLISHED_AHEAD.ms() / 1_000);
+fn kept(door: &Door, mut answer: Response) -> Response {
+    let value = format!("public, max-age={}", door.keeper.published_ahead().ms() / 1_000);
     if let Ok(value) = HeaderValue::try_from(value) {
         answer.headers_mut().insert(CACHE_CONTROL, value);
     }

@@ -6,6 +6,7 @@
 //! token.rs     the grants of keys
 //! refresh.rs   the grant of people
 //! metadata.rs  issuers, their keys
+//! statuses.rs  what became of keys, for verifiers who do not ask
 //! introspect.rs, revoke.rs   what was given out, asked about and ended
 //! fail.rs      refusals as RFC 6749 §5.2 writes them
 //! ```
@@ -17,6 +18,7 @@ pub mod introspect;
 pub mod metadata;
 mod refresh;
 pub mod revoke;
+pub mod statuses;
 pub mod token;
 
 /// The grant of machines.

@@ -178,6 +178,11 @@ impl Village {
         if operation.needs == Needs::Client || operation.id.contains("signing") || operation.id.contains("component") {
             self.ask_as_client("/oauth/token").await.ok();
         }
+        if operation.id.contains("status_list") {
+            for project in [SYSTEM, self.house.project()] {
+                self.house.keeper.make_due_key(project).await.unwrap();
+            }
+        }
         let before = match operation.id {
             "resume_key" => format!("{key}/suspend"),
             "end_grace" => format!("{key}/rotate"),

@@ -131,6 +131,7 @@ pub(super) fn feed_entry(row: &Row) -> Result<FeedEntry, StoreError> {
     let mut row = Reading::new(row, "an entry of the feed");
     Ok(FeedEntry {
         number: EventNumber(row.next::<i64>()?.cast_unsigned()),
+        at: Moment::from_ms(row.next()?),
         touched: row.as_(|touched: &str| serde_json::from_str(touched).ok())?,
     })
 }

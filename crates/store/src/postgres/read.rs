@@ -26,7 +26,7 @@ SELECT k.id, k.project, k.owner_kind, k.owner, k.kind, k.access, k.bounds, k.exp
        k.current, k.retiring, k.retiring_until, k.name, k.description, k.metadata, k.tags, k.hint, k.created_at,
        k.created_by, k.revision, k.seal
 FROM keys k WHERE k.id = $1 AND k.project = $2";
-const FEED: &str = "SELECT number, touched FROM events WHERE number > $1 ORDER BY number LIMIT $2";
+const FEED: &str = "SELECT number, at, touched FROM events WHERE number > $1 ORDER BY number LIMIT $2";
 const REPLAY: &str = "SELECT question, made, at FROM replays WHERE actor = $1 AND request = $2";
 const LAST_USE: &str = "\
 SELECT u.first_at, u.last_at, u.address FROM keys k JOIN usage_last u ON u.key = k.id

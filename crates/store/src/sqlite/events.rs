@@ -16,7 +16,7 @@ use crate::{After, EventNumber, EventQuery, FeedEntry, Limit, NumberedEvent, Pag
 const ACTIONS_MAX: usize = 64;
 
 pub(super) fn feed(connection: &Connection, after: EventNumber, limit: Limit) -> Result<Vec<FeedEntry>, StoreError> {
-    let sql = "SELECT number, touched FROM events WHERE number > ?1 ORDER BY number LIMIT ?2";
+    let sql = "SELECT number, touched, at FROM events WHERE number > ?1 ORDER BY number LIMIT ?2";
     let limit = i64::try_from(limit.entries()).unwrap_or(i64::MAX);
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query(params![after.0.cast_signed(), limit])?;
@@ -25,7 +25,8 @@ pub(super) fn feed(connection: &Connection, after: EventNumber, limit: Limit) ->
         let number = EventNumber(row.get::<_, i64>(0)?.cast_unsigned());
         let touched = serde_json::from_str(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)
             .map_err(|_| StoreError::Corrupt(format!("what commit {} touched", number.0)))?;
-        entries.push(FeedEntry { number, touched });
+        let at = Moment::from_ms(row.get(2)?);
+        entries.push(FeedEntry { number, at, touched });
     }
     Ok(entries)
 }

@@ -9,11 +9,12 @@ use keyholt_core::audit::Noun;
 use keyholt_core::commit::Record;
 use keyholt_core::id::{KeyId, ProjectId, SYSTEM};
 use keyholt_core::key::{Bounds, KeyRow, Kind};
-use keyholt_core::owner::Owner;
+use keyholt_core::owner::{Owner, Standing};
 use keyholt_core::scope::{Access, ScopeSet};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
+use super::turns::Comes;
 use super::{BESIDE, FAMILY, Integrity, Keyring, RETIRING, REVOKED, SUSPENDED, TAMPERED, halves, hash_of};
 use crate::keyring::directory::Directory;
 use crate::keyring::holders::{OwnerEntry, Presence, ProjectCell, standing_of};
@@ -30,6 +31,13 @@ pub(super) struct WriterState {
     retiring: HashMap<u32, u32>,
     /// The keys of Keyholt's own project: few, and the last one must not go.
     pub(super) system_keys: BTreeSet<KeyId>,
+}
+
+impl WriterState {
+    /// Whether what hangs on a project works; `None` where there is no such project.
+    pub(super) fn standing_of(&self, project: ProjectId) -> Option<Standing> {
+        self.projects.get(&project)?.standing()
+    }
 }
 
 impl Keyring {
@@ -92,6 +100,8 @@ impl Keyring {
             revision: key.revision.number(),
         };
         let retired = known.and_then(|number| state.retiring.remove(&number));
+        let before = known.and_then(|number| self.rows.read(number));
+        let mut retiring = [retired.and_then(|number| self.rows.read(number)), None];
         let number = match known {
             None => {
                 let number = self.rows.writer().allocate(&row)?;
@@ -110,12 +120,16 @@ impl Keyring {
                 expires: key.retiring_until.unwrap_or_default(),
                 ..row
             };
+            retiring[1] = Some(alias);
             let alias_number = self.rows.writer().allocate(&alias)?;
             self.by_digest_writer().insert(hash_of(alias.digest), alias_number);
             state.retiring.insert(number, alias_number);
         }
+        if let Some(old) = &before {
+            self.turn_of_key(old, &row, retiring);
+        }
         if known.is_some() {
-            let old = self.rows.read(number);
+            let old = before;
             self.rows.writer().write(number, &row);
             if let Some(old) = old.filter(|old| old.digest != row.digest) {
                 self.by_digest_writer().insert(hash_of(row.digest), number);
@@ -133,6 +147,9 @@ impl Keyring {
         let mut state = self.begin();
         state.system_keys.remove(&key);
         if let Some(number) = self.number_of(key) {
+            if let Some(row) = self.rows.read(number) {
+                self.turn_of_gone(&row);
+            }
             if let Some(alias) = state.retiring.remove(&number) {
                 self.drop_row(alias);
             }
@@ -149,7 +166,7 @@ impl Keyring {
         }
     }
 
-    fn number_of(&self, key: KeyId) -> Option<u32> {
+    pub(super) fn number_of(&self, key: KeyId) -> Option<u32> {
         let id = key.uuid().as_u128();
         self.by_key.now().lookup(self.key_hash.of(id), |number| {
             self.rows
@@ -222,10 +239,13 @@ impl Keyring {
             }
             Record::Token(token) => {
                 let revoked = self.revoked_tokens.pin();
-                match directory.record(Noun::Token, token.id.uuid()) {
-                    Some(_) => revoked.insert(token.id.uuid(), ()),
-                    None => revoked.remove(&token.id.uuid()),
+                let changed = match directory.record(Noun::Token, token.id.uuid()) {
+                    Some(_) => (revoked.insert(token.id.uuid(), ()), Comes::In),
+                    None => (revoked.remove(&token.id.uuid()), Comes::Out),
                 };
+                if let (None, Comes::In) | (Some(()), Comes::Out) = (changed.0.copied(), changed.1) {
+                    self.turn_of_token(token, changed.1);
+                }
             }
             Record::SigningKey(_) | Record::Setup(_) | Record::Password(_) | Record::Key(_) => {}
         }
@@ -247,6 +267,7 @@ impl Keyring {
         let entry = match directory.owner(owner) {
             None => OwnerEntry::missing(owner, cell),
             Some(record) => OwnerEntry {
+                changes: directory.changes_of(record),
                 owner,
                 handle: record.handle().unwrap_or_default().into(),
                 permissions: Arc::new(directory.permissions(record)),
@@ -256,6 +277,7 @@ impl Keyring {
             },
         };
         if let Some(place) = self.owners.get(number) {
+            self.turn_of_owner(number, &place.load(), &entry);
             place.store(Arc::new(entry));
         }
         Ok(())

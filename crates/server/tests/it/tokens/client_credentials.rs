@@ -315,3 +315,23 @@ async fn using_a_token_counts_as_using_its_key() {
     assert_eq!(granted, 4, "once to get the token, three times to use it");
     let _ = source();
 }
+
+#[tokio::test]
+async fn proofs_of_possession_are_passed_over_and_make_no_bound_token() {
+    let stage = Stage::open().await;
+    let client = basic(&stage.client.id().to_string(), &stage.client.secret);
+    let mut request = posted("/oauth/token", Some(&client), "grant_type=client_credentials");
+    let proof = "eyJ0eXAiOiJkcG9wK2p3dCJ9.e30.AA";
+    request.headers_mut().insert("dpop", proof.parse().unwrap());
+    let reply = stage.wire.send(request).await.ok();
+    assert_eq!(reply.json()["token_type"], "Bearer");
+    let token = kept(reply);
+    assert_eq!(claims(&token)["cnf"], serde_json::Value::Null);
+    assert_eq!(stage.code(&token).await, "valid");
+    // Nor is there a scheme by which a token could seem to be bound.
+    let mut request = crate::wire::request(http::Method::GET, "/v1/self", "", axum::body::Body::empty());
+    request
+        .headers_mut()
+        .insert("authorization", format!("DPoP {token}").parse().unwrap());
+    assert_eq!(stage.wire.send(request).await.status, 401);
+}

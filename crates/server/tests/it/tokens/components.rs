@@ -58,6 +58,11 @@ async fn its_user_manages_own_keys_with_it_and_no_others() {
     let session = page.session(json!({"owner": {"user": "bob"}})).await;
     let said = claims(&session);
     assert_eq!(said["owner"]["handle"], "bob");
+    assert_eq!(
+        said["status"],
+        Value::Null,
+        "it hangs on two owners: whoever has to know asks"
+    );
     assert_eq!(said["act"]["sub"], page.backend.id().to_string());
     assert_eq!(said["client_id"], page.backend.id().to_string());
     let made = page

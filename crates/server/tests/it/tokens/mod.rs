@@ -8,3 +8,4 @@ mod recall;
 mod rotation;
 mod shape;
 pub mod stage;
+mod statuses;

@@ -1,10 +1,13 @@
 //! Introspection and revocation: a client asks about its own and ends its own.
 
+use std::sync::Arc;
+
 use keyholt_core::time::Span;
+use keyholt_store::{Fault, Faulty, Memory};
 use serde_json::json;
 
 use super::stage::{Stage, basic, claims, error};
-use crate::house::{Held, in_short};
+use crate::house::{Held, House, in_short};
 use crate::wire::Reply;
 
 impl Stage {
@@ -153,4 +156,37 @@ async fn a_recalled_token_is_remembered_until_it_is_dead_and_forgotten_then() {
         newest.len(),
         "once"
     );
+}
+
+#[tokio::test]
+async fn what_cannot_be_written_down_is_not_said_to_be_revoked() {
+    let store = Arc::new(Faulty::new(Memory::default()));
+    let stage = Stage::in_house(House::open_on(store.clone()).await).await;
+    let token = stage.token(&stage.client).await;
+    store.fail(Fault::Unavailable);
+    for shown in [&token, &stage.client.secret] {
+        let reply = stage.revoke(&stage.client, shown).await;
+        assert_eq!(error(&reply), (503, "temporarily_unavailable".to_owned()));
+        assert_eq!(reply.header("retry-after"), "1");
+    }
+    store.fail(Fault::None);
+    assert_eq!(stage.code(&token).await, "valid");
+    assert_eq!(stage.introspect(&stage.client, &token).await["active"], true);
+}
+
+#[tokio::test]
+async fn a_node_that_cannot_know_says_so_and_gives_no_verdict() {
+    let store = Arc::new(Faulty::new(Memory::default()).shared());
+    let stage = Stage::in_house(House::open_on(store.clone()).await).await;
+    let token = stage.token(&stage.client).await;
+    store.fail(Fault::Unavailable);
+    stage.house.advance(Span::secs(3));
+    for path in ["/oauth/introspect", "/oauth/revoke"] {
+        for shown in [token.as_str(), "garbage"] {
+            let reply = stage.about(&stage.client, path, &[("token", shown)]).await;
+            assert_eq!(error(&reply), (503, "temporarily_unavailable".to_owned()), "{path}");
+        }
+    }
+    let form = [("grant_type", "client_credentials")];
+    assert_eq!(stage.ask(&stage.client, &form).await.status, 503);
 }
