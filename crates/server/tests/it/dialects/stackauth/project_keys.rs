@@ -49,7 +49,7 @@ async fn a_set_is_shown_once_and_each_of_its_keys_opens_its_own_level() {
         "a server's key changes no project"
     );
     ask(&village, "admin", &admins, change, off).await.ok();
-    let id = village.house.verdict(&text("publishable_client_key"), &[])["key_id"].clone();
+    let id = village.house.verdict(&text("publishable_client_key"), &[])["key"]["id"].clone();
     let key = village.house.key(id.as_str().unwrap().parse().unwrap()).await;
     assert_eq!(key.kind, Kind::Publishable);
 
