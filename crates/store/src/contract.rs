@@ -15,6 +15,7 @@ pub mod records;
 pub mod search;
 pub mod sessions;
 pub mod time;
+pub mod tokens;
 pub mod usage;
 pub mod world;
 
@@ -53,6 +54,8 @@ macro_rules! contract {
             sessions::a_session_is_found_as_one_and_never_as_a_key,
             sessions::a_refresh_takes_the_place_of_the_token_before,
             sessions::passwords_are_kept_and_not_loaded,
+            tokens::of_two_signing_keys_made_at_once_one_is_kept,
+            tokens::a_recalled_token_is_kept_until_it_is_dead,
             events::each_filter_finds_its_events,
             events::a_span_of_time_is_found_although_clocks_differ,
             events::the_trail_is_read_page_by_page,

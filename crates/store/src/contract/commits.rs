@@ -213,6 +213,7 @@ pub async fn the_feed_tells_what_each_commit_touched(store: &dyn Store) {
             )
         })
         .collect();
+    assert!(feed.iter().all(|entry| entry.at == world.now), "{feed:?}");
     let key_touched = vec![(Noun::Key, key.id.uuid())];
     assert_eq!(
         touched,
