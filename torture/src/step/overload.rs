@@ -180,8 +180,8 @@ fn overload(setting: &Setting, house: &House, server: &Process, script: &Script)
     let growth = server.resident()?.saturating_sub(before);
     let count = revokes.len();
     let p99 = quantile(&mut revokes, 0.99).unwrap_or(Duration::MAX);
-    // A machine that others work on at the same time is given more time.
-    let allowed = setting.form.of(REVOKE_P99 * 5, REVOKE_P99);
+    // A program that is not optimised, on a machine that others work on at the same time, is given more time.
+    let allowed = setting.form.of(REVOKE_P99 * 15, REVOKE_P99);
     let [peak, overload, crowd] = &loads;
     Ok(vec![
         // In the suite others work on the same machine, and throughput tells how much of it they left.
