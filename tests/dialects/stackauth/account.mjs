@@ -105,13 +105,17 @@ await step("<AccountSettings> API Keys: a key that never ends is shown as such",
 
 await step("<AccountSettings> team: its keys, for who may manage them", async () => {
   go(`team-${world.team}`);
+  // The tab before has a button of the same name.
+  await until("Leave Team");
   const text = await create("the team's, from the page", "7 days");
   assert.equal((await serverApp.getTeam({ apiKey: text })).id, world.team);
   await row("the team's, from the page");
 });
 
 await step("<AccountSettings> was refused nothing", async () => {
-  assert.deepEqual(asked.filter((line) => !line.startsWith("2")), []);
+  // That a revoked key is refused is what this program itself asks, through the server's app.
+  const refused = asked.filter((line) => !line.startsWith("2") && !line.endsWith("/user-api-keys/check"));
+  assert.deepEqual(refused, []);
 });
 
 process.exit(0);
