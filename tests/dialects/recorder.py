@@ -23,6 +23,8 @@ EPOCH = re.compile(r"\b(?:1[7-9]|2\d)\d{8}(?:\d{3})?\b")
 # What an answer makes up where it is asked for something random; the programs send it back as a secret of theirs.
 MADE_UP = re.compile(r'"data": ?"([\w-]{16,})"')
 MAKES_UP = "/utils/random/string"
+# Events are numbered for the whole house, whoever made the ones before.
+EVENT = re.compile(r'(?<="activity": )\d+|(?<="id": )\d+|(?<=/activity/)\d+')
 # Uses are written in batches: whether the last one is seen already is chance.
 LAST_USE = re.compile(r'("last_used": )(?:null|"<time>")')
 
@@ -46,7 +48,7 @@ class Names:
         for told in sorted(self.told, key=len, reverse=True):
             text = text.replace(told, self.name(self.told[told], told)) if told in text else text
         text = HASH.sub("<hash>", PASSWORD.sub("<password>", text))
-        for kind, pattern in (("token", SHAPED_LIKE_JWT), ("packed", PACKED), ("secret", SECRET), ("id", UUID)):
+        for kind, pattern in (("token", SHAPED_LIKE_JWT), ("packed", PACKED), ("secret", SECRET), ("id", UUID), ("event", EVENT)):
             text = pattern.sub(lambda found, kind=kind: self.name(kind, found.group()), text)
         text = TIME.sub("<time>", text)
         return LAST_USE.sub(r"\1<time or null>", EPOCH.sub("<instant>", text))

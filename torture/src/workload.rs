@@ -51,12 +51,21 @@ pub struct Until {
 }
 
 /// What a client does after a change of which it does not know whether it was made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shock {
+#[derive(Clone, Copy, Debug)]
+pub enum Shock<'a> {
     /// It stops: the server is gone.
     Stops,
     /// It goes on with other keys: the server must recover by itself.
     GoesOn,
+    /// It goes on until the power goes, which this tells. What is answered later is no acknowledgement: the machine would be
+    /// dark, and nobody would have heard it.
+    Dark(&'a AtomicBool),
+}
+
+impl Shock<'_> {
+    fn is_dark(self) -> bool {
+        matches!(self, Self::Dark(dark) if dark.load(Ordering::SeqCst))
+    }
 }
 
 /// Lets clients work, each on keys of its own, until their time is up or no answer comes.
@@ -66,7 +75,7 @@ pub fn run(
     ledgers: &mut [Vec<Held>],
     dice: &mut Dice,
     until: Until,
-    shock: Shock,
+    shock: Shock<'_>,
 ) -> Done {
     let gone = AtomicBool::new(false);
     let mut done = Done::default();
@@ -100,7 +109,7 @@ struct Client<'a> {
     owner: usize,
     dice: Dice,
     gone: &'a AtomicBool,
-    shock: Shock,
+    shock: Shock<'a>,
 }
 
 impl Client<'_> {
@@ -112,7 +121,13 @@ impl Client<'_> {
             }
             let (at, act) = self.choose(ledger);
             let Some(held) = ledger.get_mut(at) else { break };
-            match ask(&mut self.caller, held, &act) {
+            let answer = ask(&mut self.caller, held, &act);
+            if self.shock.is_dark() {
+                held.doubt = Some(act);
+                done.doubtful += 1;
+                break;
+            }
+            match answer {
                 Ok(answer) if (200..300).contains(&answer.status) => {
                     held.acknowledged(&act, &answer);
                     done.acknowledged += 1;
@@ -128,7 +143,7 @@ impl Client<'_> {
                 Err(_) => {
                     held.doubt = Some(act);
                     done.doubtful += 1;
-                    if self.shock == Shock::Stops {
+                    if matches!(self.shock, Shock::Stops) {
                         self.gone.store(true, Ordering::Relaxed);
                     }
                 }

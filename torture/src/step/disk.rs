@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -340,9 +341,11 @@ fn cut(setting: &Setting, house: &House, start: &Start, number: usize, outcome: 
     let address = server.address();
     let time = Duration::from_millis(400 + dice.below(400));
     let point = disk.path().to_owned();
+    let dark = AtomicBool::new(false);
     let done = thread::scope(|scope| {
-        let cutter = scope.spawn(move || {
+        let cutter = scope.spawn(|| {
             thread::sleep(time);
+            dark.store(true, Ordering::SeqCst);
             shut_down(&point)
         });
         let until = Until {
@@ -355,7 +358,7 @@ fn cut(setting: &Setting, house: &House, start: &Start, number: usize, outcome: 
             &mut ledgers,
             &mut dice,
             until,
-            Shock::GoesOn,
+            Shock::Dark(&dark),
         );
         cutter.join().map_err(|_| anyhow::anyhow!("the cutter panicked"))??;
         anyhow::Ok(done)
