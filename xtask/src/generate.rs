@@ -1,5 +1,9 @@
 //! Writes what the program says about itself: the OpenAPI document and the reference pages.
 
+mod api;
+mod bodies;
+mod scopes;
+
 use std::fs;
 use std::io::Write;
 use std::path::Path;
@@ -12,8 +16,12 @@ use keyholt_server::http::{document, document_json};
 
 /// Every generated file with its text.
 fn files() -> Vec<(&'static str, String)> {
+    let contract = document();
     vec![
-        ("openapi/keyholt.json", document_json(&document())),
+        ("openapi/keyholt.json", document_json(&contract)),
+        ("docs/reference/api.md", api::page(&contract)),
+        ("docs/reference/bodies.md", bodies::page(&contract)),
+        ("docs/reference/scopes.md", scopes::page()),
         ("docs/reference/errors.md", errors_page()),
         ("docs/reference/denials.md", denials_page()),
         ("docs/reference/configuration.md", config::reference_markdown()),

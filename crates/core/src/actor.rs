@@ -100,10 +100,30 @@ mod sealed {
     pub trait Sealed {}
 }
 
+/// What one scope about Keyholt itself allows; a scope that allows several things has an entry for each.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Allowance {
+    /// The scope.
+    pub scope: &'static str,
+    /// What it allows, beginning with a verb's `…ing`.
+    pub meaning: &'static str,
+    /// Where.
+    pub extent: Extent,
+}
+
+/// Where a scope about Keyholt itself holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Extent {
+    /// Everywhere in the project.
+    Everywhere,
+    /// On what is the actor's own.
+    Own,
+}
+
 macro_rules! actions {
-    ($($(#[$doc:meta])* $name:ident = $scope:literal $(, own $own:literal)?;)*) => {
+    ($(#[doc = $meaning:literal] $name:ident = $scope:literal $(, own $own:literal)?;)*) => {
         $(
-            $(#[$doc])*
+            #[doc = $meaning]
             #[derive(Debug)]
             pub enum $name {}
             impl sealed::Sealed for $name {}
@@ -112,10 +132,11 @@ macro_rules! actions {
                 const OWN: Option<&'static str> = actions!(@own $($own)?);
             }
         )*
-        /// Every scope about Keyholt itself, each once.
-        fn management_scopes() -> impl Iterator<Item = &'static str> {
-            [$($scope, $($own,)?)*].into_iter()
-        }
+        /// Every scope about Keyholt itself, with what it allows.
+        pub const MANAGEMENT: &[Allowance] = &[$(
+            Allowance { scope: $scope, meaning: $meaning, extent: Extent::Everywhere },
+            $(Allowance { scope: $own, meaning: $meaning, extent: Extent::Own },)?
+        )*];
     };
     (@own) => { None };
     (@own $own:literal) => { Some($own) };
@@ -153,7 +174,9 @@ pub const SESSIONS_WRITE: &str = WriteSessions::SCOPE;
 
 /// Whether a scope in the reserved namespace exists, or covers one that does.
 pub fn is_management_scope(scope: &Scope) -> bool {
-    management_scopes().any(|known| Wanted::parse(known).is_ok_and(|known| scope.covers(known)))
+    MANAGEMENT
+        .iter()
+        .any(|known| Wanted::parse(known.scope).is_ok_and(|known| scope.covers(known)))
 }
 
 /// Leave to do one thing in one project; only [`Actor::permit`] makes one, and verbs demand it.
