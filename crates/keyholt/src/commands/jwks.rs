@@ -47,6 +47,8 @@ pub struct Rotate {
 #[derive(Args)]
 pub struct Withdraw {
     /// Its thumbprint, as `keyholt jwks list` shows it
+    // One in 64 begins with a hyphen.
+    #[arg(allow_hyphen_values = true)]
     kid: String,
     /// Why
     #[arg(long, value_name = "TEXT")]

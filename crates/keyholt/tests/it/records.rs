@@ -377,3 +377,18 @@ fn an_export_that_breaks_off_is_told() {
         "{outcome}"
     );
 }
+
+#[test]
+fn a_signing_key_whose_thumbprint_begins_with_a_hyphen_can_be_withdrawn_too() {
+    let kid = "-SNbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9X";
+    let withdrawn = json!({
+        "id": ID, "kid": kid, "algorithm": "ES256", "phase": "withdrawn", "created_at": "2030-01-01T00:00:00Z",
+        "signs_from": "2030-01-01T00:00:00Z", "retires_at": null, "withdrawn_at": "2030-01-02T00:00:00Z",
+    });
+    let (line, body) = sent(
+        Canned::json(200, &withdrawn),
+        &["jwks", "withdraw", kid, "--cause", "leaked"],
+    );
+    assert_eq!(line, format!("POST /v1/projects/self/signing-keys/{kid}/withdraw"));
+    assert_eq!(body, json!({"cause": "leaked"}));
+}
