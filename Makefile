@@ -43,9 +43,10 @@ generated: generate ## see that what is generated is fresh and that the contract
 	$(TOOLS) spectral lint --fail-severity warn --ruleset tools/spectral.yaml openapi/*
 
 .PHONY: tour
-tour: ## walk the README's tour and the how-to pages line by line; TOUR_DATABASE=postgres walks it there
+tour: ## walk the README's tour, the how-to pages and the tutorials line by line; TOUR_DATABASE=postgres walks them there
 	tools/need build python curl jq
 	tools/tour
+	for page in docs/tutorials/*.md; do tools/tour "$$page"; done
 
 .PHONY: audit
 audit: ## known vulnerabilities of the dependencies; fetches the RustSec database

@@ -122,6 +122,19 @@ class Tour(unittest.TestCase):
     def test_a_readme_without_a_tour_is_not_a_walked_one(self):
         self.assert_lost(TRUE.replace("console tour", "console"), "nothing was walked")
 
+    def test_a_file_that_a_page_shows_is_written_as_it_stands_there(self):
+        walked = self.walk(TRUE + "\n```python tour said.py\nprint('$HOME', '`x`')\n```\n\n```console tour\n$ python3 said.py\n$HOME `x`\n```\n")
+        self.assertEqual(walked.returncode, 0, walked.stdout)
+        self.assertIn("all 8 steps", walked.stdout)
+
+    def test_what_a_page_leaves_running_ends_with_the_tour(self):
+        with tempfile.TemporaryDirectory() as apart:
+            told = pathlib.Path(apart) / "pid"
+            walked = self.walk(TRUE.replace("$ true", f"$ sh -c 'echo $$ > {told}; exec sleep 1000' &\n$ until [ -s {told} ]; do sleep 0.1; done"))
+            self.assertEqual(walked.returncode, 0, walked.stdout)
+            command = pathlib.Path("/proc") / told.read_text().strip() / "cmdline"
+            self.assertFalse(command.exists() and command.read_bytes(), "it still sleeps")
+
     def test_a_server_that_does_not_start_is_noticed(self):
         walked = self.walk(TRUE, TRIAL_BINARY="/bin/false")
         self.assertEqual(walked.returncode, 1)
