@@ -6,25 +6,35 @@ import http.server
 import json
 import pathlib
 import re
+import sys
 import threading
 
 BODY_BYTES_MAX = 1 << 20
 # Headers that tell something about the dialect; the others are of the client's library or of every answer.
-TOLD = {"authorization", "content-type", "cookie", "set-cookie", "retry-after", "www-authenticate", "x-external-token", "x-stack-known-error"}
+TOLD = {"authorization", "content-type", "cookie", "set-cookie", "retry-after", "www-authenticate", "x-external-token"}
+# Stack Auth's have two spellings, of which newer clients know both.
+WORDS = "access-type project-id publishable-client-key secret-server-key super-secret-admin-key access-token refresh-token known-error"
+TOLD |= {f"x-{product}-{word}" for product in ("stack", "hexclave") for word in WORDS.split()}
 
 UUID = re.compile(r"(?:\b|(?<=%22))[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b")
 TIME = re.compile(r"\b20\d\d-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)?")
-PASSWORD = re.compile(r"a(?: |%20|\+)holt[^\"&]*")
+PASSWORD = re.compile(r"a(?: |%20|\+)holt[^\"&\n]*")
 SECRET = re.compile(r"\b[a-z][a-z0-9]{0,15}(?:_[a-z0-9]{1,16}){0,2}_[0-9A-Za-z]{38}\b")
 SHAPED_LIKE_JWT = re.compile(r"\beyJ[\w-]+\.eyJ[\w-]+\.[\w-]+")
 HASH = re.compile(r"\$pbkdf2-sha256\$[^\"]*")
 PACKED = re.compile(r"mrsm-key:[A-Za-z0-9+/=]+|(?<=Basic )[A-Za-z0-9+/=]+|(?<=Bearer )[A-Za-z0-9+/]{60,}={0,2}")
-EPOCH = re.compile(r"\b(?:1[7-9]|2\d)\d{8}(?:\d{3})?\b")
+# Seconds of these decades, and milliseconds of any.
+EPOCH = re.compile(r"\b(?:(?:1[7-9]|2\d)\d{8}|[1-9]\d{12})\b")
 # What an answer makes up where it is asked for something random; the programs send it back as a secret of theirs.
 MADE_UP = re.compile(r'"data": ?"([\w-]{16,})"')
 MAKES_UP = "/utils/random/string"
 # Events are numbered for the whole house, whoever made the ones before.
-EVENT = re.compile(r'(?<="activity": )\d+|(?<="id": )\d+|(?<=/activity/)\d+')
+EVENT = re.compile(r'("activity": |"id": |/activity/|"revisions": \[\n< +)(\d+)')
+# A token's life in milliseconds is what is left of it.
+LIFE = re.compile(r'("expires": )\d+')
+# Where else Stack Auth's server may be is asked beside the first request; which of them comes first is chance.
+BESIDE = "/api/v1/internal/backend-urls"
+LAST_FOUR = re.compile(r'("last_four": )"[^"]{4}"')
 # Uses are written in batches: whether the last one is seen already is chance.
 LAST_USE = re.compile(r'("last_used": )(?:null|"<time>")')
 
@@ -48,10 +58,19 @@ class Names:
         for told in sorted(self.told, key=len, reverse=True):
             text = text.replace(told, self.name(self.told[told], told)) if told in text else text
         text = HASH.sub("<hash>", PASSWORD.sub("<password>", text))
-        for kind, pattern in (("token", SHAPED_LIKE_JWT), ("packed", PACKED), ("secret", SECRET), ("id", UUID), ("event", EVENT)):
+        for kind, pattern in (("token", SHAPED_LIKE_JWT), ("packed", PACKED), ("secret", SECRET), ("id", UUID)):
             text = pattern.sub(lambda found, kind=kind: self.name(kind, found.group()), text)
-        text = TIME.sub("<time>", text)
+        text = EVENT.sub(lambda found: found[1] + self.name("event", found[2]), text)
+        text = LIFE.sub(r"\1<milliseconds>", LAST_FOUR.sub(r'\1"<end>"', TIME.sub("<time>", text)))
         return LAST_USE.sub(r"\1<time or null>", EPOCH.sub("<instant>", text))
+
+
+class Door(http.server.ThreadingHTTPServer):
+    """A listener to which it is nothing special that a client is gone."""
+
+    def handle_error(self, request, client_address) -> None:
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class Recorder:
@@ -62,6 +81,7 @@ class Recorder:
         self.names = Names()
         self.scenes: dict[str, list[str]] = {}
         self.scene = "before the first scene"
+        self.is_paused = False
         self.lock = threading.Lock()
         recorder = self
 
@@ -82,6 +102,7 @@ class Recorder:
                 with recorder.lock:
                     told = json.loads(self.rfile.read(min(length, BODY_BYTES_MAX)))
                     recorder.scene = told.get("name", recorder.scene)
+                    recorder.is_paused = told.get("pause", recorder.is_paused)
                     if "secret" in told:
                         recorder.names.told[told["secret"]] = told["kind"]
                 self.send_response(204)
@@ -89,8 +110,8 @@ class Recorder:
 
             do_POST = answer
 
-        self.door = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.control = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Control)
+        self.door = Door(("127.0.0.1", 0), Handler)
+        self.control = Door(("127.0.0.1", 0), Control)
         for server in (self.door, self.control):
             server.daemon_threads = True
             threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -114,7 +135,8 @@ class Recorder:
             if MAKES_UP in request.path:
                 for made in MADE_UP.findall(answered.decode(errors="replace")):
                     self.names.told.setdefault(made, "random")
-            self.scenes.setdefault(self.scene, []).append(self.exchange(request, body, answer, answered))
+            if not self.is_paused and request.path != BESIDE:
+                self.scenes.setdefault(self.scene, []).append(self.exchange(request, body, answer, answered))
         request.send_response(answer.status, answer.reason)
         for name, value in answer.getheaders():
             if name.lower() not in ("transfer-encoding", "content-length", "connection"):
@@ -126,21 +148,22 @@ class Recorder:
 
     def exchange(self, request, body: bytes, answer, answered: bytes) -> str:
         lines = [f"> {request.command} {request.path}"]
-        lines += [f"> {name}: {value}" for name, value in sorted(request.headers.items()) if name.lower() in TOLD]
+        lines += [f"> {header}" for header in worth_telling(request.headers.items())]
         lines += ["> " + line for line in readable(body)]
         lines += [f"< {answer.status} {answer.reason}"]
-        lines += [f"< {name}: {value}" for name, value in sorted(answer.getheaders()) if name.lower() in TOLD]
+        lines += [f"< {header}" for header in worth_telling(answer.getheaders())]
         lines += ["< " + line for line in readable(answered)]
         return "\n".join(lines)
 
     def written(self) -> dict[str, str]:
         """Each scene's file with its text."""
         files = {}
+        width = max(2, len(str(len(self.scenes))))
         for number, (scene, exchanges) in enumerate(self.scenes.items(), 1):
             slug = re.sub(r"[^a-z0-9]+", "-", scene.lower()).strip("-")
             # Cleaned at the end: a program may learn only from an answer what in it is secret.
             text = self.names.clean("\n\n".join(exchanges))
-            files[f"{number:02}-{slug}.txt"] = f"# {scene}\n\n{text}\n"
+            files[f"{number:0{width}}-{slug}.txt"] = f"# {scene}\n\n{text}\n"
         return files
 
     def compare(self, folder: pathlib.Path, write: bool) -> list[str]:
@@ -155,6 +178,11 @@ class Recorder:
             for name, text in files.items():
                 (folder / name).write_text(text)
         return stale
+
+
+def worth_telling(headers) -> list[str]:
+    """The headers that tell something, in an order that does not depend on who spelled them how."""
+    return sorted(f"{name.lower()}: {value}" for name, value in headers if name.lower() in TOLD)
 
 
 def readable(body: bytes) -> list[str]:

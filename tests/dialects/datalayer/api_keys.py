@@ -3,10 +3,10 @@
 import os
 import time
 
-from both import FLAG, VERSION, command, example, holding, told, value_in
+from both import FLAG, VERSION, authenticate, command, example, holding, told, value_in
 from datalayer_core import DatalayerClient
 from datalayer_core.models.api_key import ApiKeyModel, ApiKeyType
-from lines import Lines, equal
+from lines import Lines, equal, scene
 
 line = Lines(f"datalayer-core {VERSION}")
 client = DatalayerClient()
@@ -120,6 +120,9 @@ def _():
         equal((status, "ada" in printed), (0, True))
 
 
+authenticate(line)
+
+
 @line("command line: login with a key")
 def _():
     status, printed = command("login", FLAG, made["basic"]["accessToken"])
@@ -157,5 +160,6 @@ if is_newer:
         equal((name, holding(value).get_profile().handle), ("ACCESS", "bob"))
         equal(bob.delete_api_key(next(key for key in bob.list_api_keys() if key.name == "ACCESS")), True)
 
+scene(f"{line.client} afterwards")
 client.delete_api_key(made["basic"]["uid"])
 line.end()

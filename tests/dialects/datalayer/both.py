@@ -1,15 +1,17 @@
 """What is tried with every version of Datalayer's client."""
 
+import asyncio
 import inspect
 import os
 import pathlib
 import subprocess
 import sys
 
-from lines import canary
+from lines import Lines, canary, equal
 
 import datalayer_core
 from datalayer_core import DatalayerClient
+from datalayer_core.authn.authn import AuthenticationManager
 
 VERSION = datalayer_core.__version__
 # What the constructor calls the credential; the flag of the command line is called alike.
@@ -30,6 +32,32 @@ def told(response: dict) -> dict:
     canary(value)
     canary(value.rsplit(".", 1)[-1])
     return response
+
+
+def authenticate(line: Lines) -> None:
+    """The ways to say who one is that have nothing to do with what a key is called."""
+
+    @line("DATALAYER_EXTERNAL_TOKEN, which is sent twice")
+    def _():
+        usual = os.environ.pop("DATALAYER_API_KEY")
+        os.environ["DATALAYER_EXTERNAL_TOKEN"] = os.environ["BOB_KEY"]
+        try:
+            client = DatalayerClient()
+            equal((client.authenticate(), client.get_profile().handle), (True, "bob"))
+        finally:
+            del os.environ["DATALAYER_EXTERNAL_TOKEN"]
+            os.environ["DATALAYER_API_KEY"] = usual
+
+    @line("AuthenticationManager.login, whoami, logout")
+    def _():
+        manager = AuthenticationManager(os.environ["DATALAYER_IAM_URL"])
+        user, token = asyncio.run(manager.login(handle="bob", password=os.environ["PASSWORD"]))
+        register(token)
+        equal((user["handle_s"], manager.is_authenticated()), ("bob", True))
+        equal(asyncio.run(manager.whoami())["handle_s"], "bob")
+        equal(holding(token).authenticate(), True)
+        asyncio.run(manager.logout())
+        equal((manager.is_authenticated(), holding(token).authenticate()), (False, False))
 
 
 def command(*words: str, **environment: str) -> tuple[int, str]:

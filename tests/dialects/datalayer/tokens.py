@@ -3,10 +3,10 @@
 import os
 import time
 
-from both import VERSION, command, example, told, value_in
+from both import VERSION, authenticate, command, example, told, value_in
 from datalayer_core import DatalayerClient
 from datalayer_core.models.token import TokenModel, TokenType
-from lines import Lines, equal
+from lines import Lines, equal, scene
 
 line = Lines(f"datalayer-core {VERSION}")
 client = DatalayerClient()
@@ -111,6 +111,9 @@ def _():
     equal((status, "ada" in printed), (0, True))
 
 
+authenticate(line)
+
+
 @line("command line: login with a key")
 def _():
     status, printed = command("login", "--token", made["basic"]["token"])
@@ -136,6 +139,7 @@ def _():
     equal(example("tokens.py").splitlines()[-1], "Deleted token 'API_ACCESS_TOKEN': True")
 
 
+scene(f"{line.client} afterwards")
 for kept in ("basic", "typed"):
     client.delete_token(made[kept]["uid"])
 line.end()

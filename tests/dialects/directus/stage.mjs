@@ -1,6 +1,7 @@
 // What every program of this folder needs: a line and a scene for each function, and people with passwords.
 import assert from "node:assert/strict";
 import { appendFileSync, readFileSync } from "node:fs";
+import { basename } from "node:path";
 import {
   createDirectus,
   createUser,
@@ -22,10 +23,11 @@ export const url = DIALECT_URL;
 export const MASK = "**********";
 
 const installed = new URL("../package.json", import.meta.resolve("@directus/sdk"));
+const program = basename(process.argv[1], ".mjs");
 const client = `@directus/sdk ${JSON.parse(readFileSync(installed, "utf8")).version}`;
 
 async function tellRecorder(what) {
-  if (DIALECT_RECORDER) await fetch(`${DIALECT_RECORDER}/scene`, { method: "POST", body: JSON.stringify(what) });
+  if (DIALECT_RECORDER) await fetch(DIALECT_RECORDER, { method: "POST", body: JSON.stringify(what) });
 }
 
 /** Tries one function of the client and tells of it in a line. */
@@ -43,11 +45,6 @@ export async function line(what, run) {
 /** Registers a secret: nothing that the server writes may hold it, and recordings give it a name. */
 export async function secret(text, kind = "token") {
   if (TRIAL_CANARY) appendFileSync(`${TRIAL_CANARY}/secrets`, `${text}\n`);
-  return named(text, kind);
-}
-
-/** Gives what differs between runs a name in recordings. */
-export async function named(text, kind) {
   await tellRecorder({ secret: text, kind });
   return text;
 }
@@ -66,8 +63,8 @@ export const freshToken = async () => secret(await nobody().request(randomString
 
 let people = 0;
 
-/** An address that nobody has. */
-export const address = () => `person.${(people += 1)}.${process.pid}@example.org`;
+/** An address that nobody has, in any of the programs. */
+export const address = () => `person.${(people += 1)}.${program}@example.org`;
 
 /** The id of the role of this name. */
 export async function role(name) {
@@ -76,12 +73,12 @@ export async function role(name) {
   return found.id;
 }
 
+await tellRecorder({ name: `${client} ${program}: what it begins with` });
 const member = await role("member");
 
 /** A new user who may do what members may. */
 export async function person(more = {}) {
-  const wish = { email: await named(address(), "address"), role: member, first_name: "Ada", ...more };
-  return admin.request(createUser(wish, { fields: ["*"] }));
+  return admin.request(createUser({ email: address(), role: member, first_name: "Ada", ...more }, { fields: ["*"] }));
 }
 
 /** A new user with a token. */

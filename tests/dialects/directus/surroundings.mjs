@@ -1,6 +1,8 @@
 // What else the client asks of its server: what happened, and whether it is there.
 import {
+  createDirectus,
   customEndpoint,
+  graphql,
   passwordRequest,
   passwordReset,
   readActivities,
@@ -11,8 +13,9 @@ import {
   serverHealth,
   serverInfo,
   serverPing,
+  staticToken,
 } from "@directus/sdk";
-import { MASK, admin, assert, holder, line, nobody, refused, shows } from "./stage.mjs";
+import { MASK, admin, assert, holder, line, nobody, refused, shows, url } from "./stage.mjs";
 
 const { token, ...ada } = await holder();
 
@@ -46,6 +49,12 @@ await line("readProviders", async () => {
 await line("passwordRequest, passwordReset: Keyholt sends no mail, and does not pretend to", async () => {
   await refused(nobody().request(passwordRequest("ada@example.org")), 404, "ROUTE_NOT_FOUND");
   await refused(nobody().request(passwordReset("token", "password")), 404, "ROUTE_NOT_FOUND");
+});
+
+await line("graphql: query and mutation: not spoken, and said to be so", async () => {
+  const client = createDirectus(url).with(staticToken(token)).with(graphql());
+  await refused(client.query("{ users_me { id } }", {}, "system"), 404, "ROUTE_NOT_FOUND");
+  await refused(client.query("mutation { delete_users_me }", {}, "items"), 404, "ROUTE_NOT_FOUND");
 });
 
 await line("what Keyholt does not keep is said to be not there", async () => {

@@ -233,6 +233,15 @@ def _():
     equal(wrong.login(warn=False)[0], False)
 
 
+@line("a connector that is given as a URI")
+def _():
+    name = urllib.parse.quote(os.environ["PASSWORD"])
+    by_uri = mrsm.get_connector("api", "uri", uri=f"http://ada:{name}@{place['host']}:{place['port']}")
+    equal((by_uri.host, by_uri.port, by_uri.username), (place["host"], place["port"], "ada"))
+    equal(by_uri.login()[0], True)
+    equal(by_uri.get_user_id(ada), uuid.UUID(os.environ["ADA_ID"]))
+
+
 @line("APIConnector.login with client id and client secret")
 def _():
     token = Token(label="client", user=ada, scopes=["users:read"], instance=mrsm.get_connector("api:ada"))
@@ -271,9 +280,12 @@ def _():
         "register", "token", "--name", "by-hand", "--ttl-days", "30", "--scopes", "pipes:read", "users:read", "-i", "api:ada"
     )
     equal((status, "Client ID" in printed and "API Key" in printed), (0, True))
+    end = f"{datetime.now(timezone.utc).year + 1}-06-01"
+    status, printed = mrsm_command("register", "token", "--name", "until", "--end", end, "--scopes", "users:read", "-i", "api:ada")
+    equal((status, f"Expiration: {end}" in re.sub(" +", " ", printed)), (0, True))
     status, printed = mrsm_command("register", "token", "--name", "by-script", "--nopretty", "-i", "api:ada")
     equal((status, '"by-script"' in printed), (0, True))
-    for token in connector.get_tokens(labels=["by-hand", "by-script"]):
+    for token in connector.get_tokens(labels=["by-hand", "until", "by-script"]):
         equal(token.delete(), (True, "Success"))
 
 
@@ -323,6 +335,16 @@ def _():
     for found in re.findall(r"^(?:Client Secret|API Key): (\S+)$", told, re.MULTILINE):
         canary(found)
     equal(told.splitlines()[-1], "Deleted.")
+
+
+@line("examples/meerschaum/register.sh")
+def _():
+    told = example("register.sh", MRSM_API_KEYHOLT=os.environ["MRSM_API_ADA"])
+    for found in re.findall(r"mrsm-key:[A-Za-z0-9+/=]+|Client Secret: +\S+", told):
+        canary(found.split(": ")[-1].strip())
+    equal([words in told for words in ("Client ID", "Client Secret", "API Key")], [True] * 3)
+    [token] = connector.get_tokens(labels=["weather-sensor"])
+    equal((sorted(token.scopes), token.delete()), (["pipes:read", "pipes:write", "users:read"], (True, "Success")))
 
 
 @line("examples/meerschaum/curl.sh")

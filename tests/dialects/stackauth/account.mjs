@@ -39,14 +39,14 @@ globalThis.fetch = async (...request) => {
 };
 
 const all = (kind) => [...document.querySelectorAll(kind)];
-const named = (kind, words) => eventually(() => all(kind).find((found) => found.textContent.trim() === words && !found.disabled), Boolean);
-const press = async (kind, words) => {
-  const found = await named(kind, words);
+const find = (kind, words) => all(kind).find((found) => found.textContent.trim() === words && !found.disabled);
+const click = (found) => {
   for (const type of ["pointerdown", "pointerup"]) {
     found.dispatchEvent(new window.PointerEvent(type, { bubbles: true, cancelable: true, button: 0 }));
   }
   found.click();
 };
+const press = async (kind, words) => click(await eventually(() => find(kind, words), Boolean));
 const go = (hash) => {
   window.location.hash = hash;
   window.dispatchEvent(new window.Event("hashchange"));
@@ -55,8 +55,13 @@ const row = (words) => eventually(() => all("tr").find((line) => line.textConten
 
 /** Fills in the dialog in which a key is made; answers its text, which the page then shows this once. */
 async function create(description, life) {
-  await press("button", "Create API Key");
-  const field = await eventually(() => document.querySelector("input#description"), Boolean);
+  // What the page loads meanwhile takes a dialog away that opens too early: it is asked for until it is there.
+  const field = await eventually(() => {
+    const open = document.querySelector("input#description");
+    const button = open ? undefined : find("button", "Create API Key");
+    if (button) click(button);
+    return open;
+  }, Boolean);
   Object.getOwnPropertyDescriptor(window.HTMLInputElement.prototype, "value").set.call(field, description);
   field.dispatchEvent(new window.Event("input", { bubbles: true }));
   const choice = document.querySelector("select#expiresIn");

@@ -39,6 +39,13 @@ await step("user.getAuthJson(), user.getAuthHeaders()", async () => {
   assert.deepEqual(Object.keys(both).sort(), ["accessToken", "refreshToken"]);
 });
 
+await step("user.getAuthorizationHeader(): a request's session on the server", async () => {
+  const authorization = await user.getAuthorizationHeader();
+  assert.match(authorization, /^Bearer /);
+  const request = { headers: new Headers({ authorization }) };
+  assert.equal((await serverApp.getUser({ tokenStore: request })).id, ada.id);
+});
+
 await step("a request's session on the server: app.getUser({ tokenStore })", async () => {
   const tokens = await user.getAuthJson();
   const found = await serverApp.getUser({ tokenStore: tokens });

@@ -102,7 +102,7 @@ await step("createApiKey({ isPublic: true })", async () => {
 });
 
 await step("two hundred years", async () => {
-  const long = await user.createApiKey({ description: "never", expiresAt: inDays(200 * 365) });
+  const long = await user.createApiKey({ description: "never", expiresAt: new Date("2226-01-01T00:00:00Z") });
   made(long.value);
   assert.ok(long.expiresAt.getFullYear() > 2200);
   assert.ok(long.isValid());
