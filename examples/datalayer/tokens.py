@@ -5,6 +5,8 @@
 
 import time
 
+# Older texts import TokenType from datalayer_core.tokens, which no published version has. Clients from 1.1.25 on have
+# datalayer_core.models.api_key.ApiKeyType instead; see api_keys.py.
 from datalayer_core import DatalayerClient
 from datalayer_core.models.token import TokenType
 
