@@ -107,7 +107,39 @@ pub enum Visibility {
 
 /// A key's secret text. It is shown once: [`Secret::reveal`] consumes it.
 ///
-/// There is no `Clone`, `Display` or `Serialize`, and the memory is wiped when it is dropped.
+/// There is no `Clone`, `Display` or `Serialize`, and the memory is wiped when it is dropped. What a hint may, a secret may not:
+///
+/// ```
+/// fn cloned<T: Clone>() {}
+/// cloned::<keyholt_core::secret::Hint>();
+/// ```
+///
+/// ```compile_fail
+/// fn cloned<T: Clone>() {}
+/// cloned::<keyholt_core::secret::Secret>();
+/// ```
+///
+/// ```
+/// fn written<T: serde::Serialize>() {}
+/// written::<keyholt_core::secret::Hint>();
+/// ```
+///
+/// ```compile_fail
+/// fn written<T: serde::Serialize>() {}
+/// written::<keyholt_core::secret::Secret>();
+/// ```
+///
+/// And what an id may:
+///
+/// ```
+/// fn shown<T: std::fmt::Display>() {}
+/// shown::<keyholt_core::id::KeyId>();
+/// ```
+///
+/// ```compile_fail
+/// fn shown<T: std::fmt::Display>() {}
+/// shown::<keyholt_core::secret::Secret>();
+/// ```
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {

@@ -44,7 +44,18 @@ impl fmt::Debug for Fingerprint {
 
 /// What is stored instead of a secret: HMAC-SHA-256 of its fingerprint under the pepper.
 ///
-/// There is no `PartialEq`: digests are compared in constant time or looked up by the keyring.
+/// There is no `PartialEq`: digests are compared in constant time or looked up by the keyring. A fingerprint, which comes from
+/// clients, may be compared; a digest may not:
+///
+/// ```
+/// fn compared<T: PartialEq>() {}
+/// compared::<keyholt_core::secret::Fingerprint>();
+/// ```
+///
+/// ```compile_fail
+/// fn compared<T: PartialEq>() {}
+/// compared::<keyholt_core::secret::Digest>();
+/// ```
 #[derive(Clone, Copy)]
 pub struct Digest([u8; 32]);
 
