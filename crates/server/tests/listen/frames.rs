@@ -132,13 +132,21 @@ const GOAWAY: u8 = 7;
 const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
+const DATA: u8 = 0;
 /// `GET http://a/` in HPACK: three fields of the static table and a literal `:authority`.
 const ASK: &[u8] = &[0x82, 0x86, 0x84, 0x01, 1, b'a'];
 
+/// `POST http://a/` likewise.
+const TELL: &[u8] = &[0x83, 0x86, 0x84, 0x01, 1, b'a'];
+
 /// Sends the preface and `flood`, and hears how the server takes it.
 fn flooded(flood: impl Iterator<Item = Vec<u8>> + Send) -> (Vec<u8>, End) {
+    flooded_under(GENEROUS, flood)
+}
+
+fn flooded_under(limits: Limits, flood: impl Iterator<Item = Vec<u8>> + Send) -> (Vec<u8>, End) {
     use std::io::Read;
-    let handle = start(GENEROUS);
+    let handle = start(limits);
     let raw = Raw::open(handle.local_addr());
     let mut sending = raw.stream.try_clone().unwrap();
     let mut reading = raw.stream.try_clone().unwrap();
@@ -212,6 +220,27 @@ fn a_head_that_is_continued_for_ever_ends_the_connection() {
         !kinds(&heard).contains(&HEADERS) || end == End::Reset,
         "{:?}",
         kinds(&heard)
+    );
+}
+
+#[test]
+fn empty_data_for_ever_is_no_body_and_wins_no_time() {
+    let limits = Limits {
+        body_timeout: Duration::from_millis(300),
+        idle_timeout: Duration::from_millis(300),
+        ..GENEROUS
+    };
+    let began = std::time::Instant::now();
+    // Endless: it goes on until the server has had enough, or the test has.
+    let flood = std::iter::once(frame(HEADERS, END_HEADERS, 1, TELL))
+        .chain(std::iter::repeat_with(|| frame(DATA, 0, 1, &[])).take_while(move |_| began.elapsed() < GIVE_UP / 2));
+    let (heard, end) = flooded_under(limits, flood);
+    assert_ne!(end, End::StillOpen);
+    assert!(began.elapsed() < GIVE_UP / 2, "it went on for {:?}", began.elapsed());
+    let kinds = kinds(&heard);
+    assert!(
+        kinds.contains(&HEADERS) || kinds.contains(&GOAWAY) || end == End::Reset,
+        "the stream was left without an answer: {kinds:?}"
     );
 }
 
