@@ -1,6 +1,6 @@
 //! The program itself: the real environment, streams and exit codes.
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Output, Stdio};
 
@@ -150,4 +150,39 @@ fn the_settings_of_the_server_are_flags_of_serve_and_the_clients_variables_are_l
         String::from_utf8(output.stderr).unwrap().contains("KEYHOLT_LISTEN"),
         "{KEY}"
     );
+}
+
+#[test]
+fn the_serving_process_leaves_no_core_dump_however_large_a_one_it_was_allowed() {
+    let desk = Desk::of_a_stranger();
+    let mut server = Command::new("sh");
+    // As large as it goes, so that it is the program that forbids it.
+    server
+        .args([
+            "-c",
+            "ulimit -S -c \"$(ulimit -H -c)\"; exec \"$0\" serve --listen 127.0.0.1:0 --database memory",
+        ])
+        .arg(env!("CARGO_BIN_EXE_keyholt"))
+        .current_dir(desk.home())
+        .env_clear()
+        .env("HOME", desk.home())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
+    let mut child = server.spawn().unwrap();
+    let said = BufReader::new(child.stdout.take().unwrap());
+    let listens = said
+        .lines()
+        .map_while(Result::ok)
+        .any(|line| line.contains("listens on http"));
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", child.id())).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(listens, "the server did not start");
+    let core = limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max core file size"))
+        .unwrap();
+    let words: Vec<_> = core.split_whitespace().collect();
+    assert_eq!(words, ["0", "0", "bytes"]);
 }
