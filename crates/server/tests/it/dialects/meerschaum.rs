@@ -1,11 +1,12 @@
 //! Meerschaum's tongue.
 
+mod imported;
+mod log_in;
+
 use axum::body::Body;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::{Method, Request};
-use keyholt_core::amend::Amendment;
-use keyholt_core::text::Metadata;
 use keyholt_core::time::Span;
 use keyholt_server::dialects::Meerschaum;
 use keyholt_server::http::Operation;
@@ -23,9 +24,8 @@ pub const SPEAKER: Speaker = Speaker {
     canary: register,
 };
 
-/// A token of another Meerschaum: id, secret, and its hash by passlib with 1000 rounds.
+/// A token of another Meerschaum: its id, and the hash of its secret by passlib with 1000 rounds.
 const OLD_ID: &str = "6f1f3bd2-46a7-4d53-9d0f-6a4a8f3c1f10";
-const OLD_SECRET: &str = "vN3kQ8sT1xYz5bC7dE9fG2hJ";
 const OLD_HASH: &str = "$pbkdf2-sha256$1000$ZmVkY2JhOTg3NjU0MzIxMA$ETQPKpv4l/R4.ZgQq2DCBsRelKIWQ5ZCsc.Nik7FFhM";
 
 fn example(village: &Village, operation: &Operation, secret: &str) -> Request<Body> {
@@ -365,115 +365,6 @@ async fn bad_input_is_told_as_fastapi_tells_it() {
 }
 
 #[tokio::test]
-async fn a_token_is_imported_with_its_slow_hash_and_takes_on_its_secret_when_it_is_first_shown() {
-    canary(OLD_SECRET);
-    let village = Village::open(&Meerschaum).await;
-    let admin = format!("Bearer {}", village.admins.secret);
-    let import = async |dry_run: bool, rows: Value| {
-        let body = json!({"dry_run": dry_run, "tokens": rows});
-        send(&village, &admin, Method::POST, "/tokens/import", body)
-            .await
-            .ok()
-            .json()
-    };
-    let old = json!({"id": "6f1f3bd2-46a7-4d53-9d0f-6a4a8f3c1f11", "username": "ada", "is_valid": false, "secret_hash": OLD_HASH});
-    let before = village.house.commits().await;
-    let told = import(true, json!([row(OLD_HASH), old])).await;
-    assert_eq!((&told["accepted"], &told["refused"]), (&json!(1), &json!([])));
-    assert_eq!(told["left_out"], json!([{"index": 1, "because": "it is not valid"}]));
-    assert_eq!(village.house.commits().await, before, "a dry run");
-    let mut stranger = row(OLD_HASH);
-    stranger["username"] = json!("nobody");
-    let told = import(false, json!([row(OLD_HASH), stranger, row("plain")])).await;
-    assert_eq!(told["accepted"], 0, "all or none");
-    let refused: Vec<_> = told["refused"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|entry| entry["index"].clone())
-        .collect();
-    assert_eq!(refused, [json!(1), json!(2)]);
-    assert_eq!(import(false, json!([row(OLD_HASH)])).await["accepted"], 1);
-    assert_eq!(import(false, json!([row(OLD_HASH)])).await["accepted"], 0, "once");
-
-    let api_key = |secret: &str| format!("Bearer mrsm-key:{}", STANDARD.encode(format!("{OLD_ID}:{secret}")));
-    let own =
-        async |authorization: &str| send(&village, authorization, Method::GET, "/users/ada/id", Value::Null).await;
-    let wrong = own(&api_key("vN3kQ8sT1xYz5bC7dE9fG2hK")).await;
-    assert_eq!(complaint(&wrong), Complaint::NotKnown);
-    for time in ["first", "second"] {
-        assert_eq!(
-            own(&api_key(OLD_SECRET)).await.ok().json(),
-            json!(village.ada.id),
-            "{time}"
-        );
-    }
-    let rotations = village
-        .house
-        .trail()
-        .await
-        .iter()
-        .filter(|event| *event == "key.rotate")
-        .count();
-    assert_eq!(rotations, 1, "it takes on its secret once");
-    assert_eq!(
-        village.house.code(OLD_SECRET, &["pipes:read"]),
-        "valid",
-        "a key like any other from now on"
-    );
-
-    let shown = as_ada(&village, Method::GET, &format!("/tokens/{OLD_ID}"), Value::Null)
-        .await
-        .ok()
-        .json();
-    assert_eq!((&shown["id"], &shown["label"]), (&json!(OLD_ID), &json!("sensor")));
-    as_ada(
-        &village,
-        Method::POST,
-        &format!("/tokens/{OLD_ID}/invalidate"),
-        Value::Null,
-    )
-    .await
-    .ok();
-    assert_eq!(complaint(&own(&api_key(OLD_SECRET)).await), Complaint::NotKnown);
-}
-
-#[tokio::test]
-async fn a_hash_that_was_put_in_the_place_of_another_opens_nothing() {
-    canary(OLD_SECRET);
-    let village = Village::open(&Meerschaum).await;
-    let admin = format!("Bearer {}", village.admins.secret);
-    let mut wide = row(OLD_HASH.replace("$1000$", "$999$").as_str());
-    wide["username"] = json!("root");
-    let body = json!({"dry_run": false, "tokens": [wide]});
-    let told = send(&village, &admin, Method::POST, "/tokens/import", body)
-        .await
-        .ok()
-        .json();
-    assert_eq!(told["accepted"], 1);
-    let (olga, acme) = (village.house.olga(), village.house.project());
-    let mut keys = village
-        .house
-        .keeper
-        .keys(&olga, acme, Default::default())
-        .await
-        .unwrap();
-    let waiting = keys.entries.remove(0).key;
-    // Whoever can write to the database plants the hash of a secret that they know.
-    let Value::Object(planted) = json!({"dialect": {"meerschaum": {"id": OLD_ID, "hash": OLD_HASH}}}) else {
-        unreachable!("an object")
-    };
-    let amendment = Amendment {
-        metadata: Some(Metadata::new(planted).unwrap()),
-        ..Amendment::default()
-    };
-    village.house.amend(waiting.id, amendment).await.unwrap();
-    let shown = format!("Bearer mrsm-key:{}", STANDARD.encode(format!("{OLD_ID}:{OLD_SECRET}")));
-    let reply = send(&village, &shown, Method::GET, "/users/me", Value::Null).await;
-    assert_eq!(complaint(&reply), Complaint::NotKnown);
-}
-
-#[tokio::test]
 async fn a_token_that_has_expired_or_waits_beyond_its_end_is_nobody() {
     let village = Village::open(&Meerschaum).await;
     let token = registered(
@@ -488,139 +379,4 @@ async fn a_token_that_has_expired_or_waits_beyond_its_end_is_nobody() {
     village.house.advance(Span::days(1));
     let reply = send(&village, &authorization, Method::POST, "/tokens/validate", Value::Null).await;
     assert_eq!(complaint(&reply), Complaint::NotKnown);
-}
-
-const PASSWORD: &str = "a holt is a den, this one is for keys";
-
-async fn log_in(village: &Village, form: &str) -> Reply {
-    let reply = village
-        .wire
-        .send(request(Method::POST, "/login", "", Body::from(form.to_owned())))
-        .await;
-    if reply.status.is_success() {
-        register(&reply);
-    }
-    reply
-}
-
-fn encoded(text: &str) -> String {
-    text.replace(' ', "+").replace(',', "%2C")
-}
-
-#[tokio::test]
-async fn a_log_in_by_password_gives_a_token_that_the_end_of_the_session_reaches_at_once() {
-    canary(PASSWORD);
-    let village = Village::open(&Meerschaum).await;
-    let typed = keyholt_core::password::Typed::read(PASSWORD).unwrap();
-    let (house, olga) = (&village.house, village.house.olga());
-    let set = house
-        .keeper
-        .set_password(&olga, house.project(), village.ada.id, &typed);
-    set.await.unwrap();
-    let good = format!("username=ada&password={}", encoded(PASSWORD));
-    for bad in [
-        "username=ada&password=a+holt+is+a+den%2C+this+one+is+for+kegs".to_owned(),
-        format!("username=nobody&password={}", encoded(PASSWORD)),
-        "username=ada&password=".to_owned(),
-        "username=ada&grant_type=password".to_owned(),
-        json!({"username": "ada", "password": PASSWORD}).to_string(),
-        String::new(),
-    ] {
-        let reply = log_in(&village, &bad).await;
-        assert_eq!(complaint(&reply), Complaint::NotKnown, "{bad}");
-        assert_eq!(reply.json()["detail"], "Invalid credentials", "{bad}");
-    }
-    let reply = log_in(&village, &format!("{good}&grant_type=implicit")).await;
-    assert_eq!((complaint(&reply), reply.status.as_u16()), (Complaint::Wrong, 422));
-
-    let reply = log_in(&village, &good).await.ok().json();
-    assert_eq!(reply["token_type"], "bearer");
-    let expires = reply["expires"].as_str().unwrap();
-    assert_eq!(
-        (expires.len(), &expires[..11]),
-        (26, "2030-01-01T"),
-        "naive, and always with a fraction"
-    );
-    let bearer = format!("Bearer {}", reply["access_token"].as_str().unwrap());
-    let made = send(
-        &village,
-        &bearer,
-        Method::POST,
-        "/tokens/register",
-        json!({"label": "by password"}),
-    )
-    .await;
-    let made = made.ok().json();
-    assert_eq!(made["expiration"], Value::Null, "a person hands on without an end");
-    let own = send(&village, &bearer, Method::GET, "/users/ada/id", Value::Null)
-        .await
-        .ok();
-    assert_eq!(own.json(), json!(village.ada.id));
-
-    let cause = keyholt_core::text::Cause::new("lost laptop").unwrap();
-    let owner = keyholt_core::owner::Owner::User(village.ada.id);
-    house
-        .keeper
-        .end_sessions(&olga, house.project(), owner, cause)
-        .await
-        .unwrap();
-    let reply = send(&village, &bearer, Method::GET, "/users/me", Value::Null).await;
-    assert_eq!(complaint(&reply), Complaint::NotKnown);
-}
-
-#[tokio::test]
-async fn a_log_in_with_a_token_gives_its_scopes_and_dies_with_it() {
-    let village = Village::open(&Meerschaum).await;
-    let token = registered(
-        &village,
-        json!({"label": "sensor", "scopes": ["users:read", "pipes:read"]}),
-    )
-    .await;
-    let (id, secret) = (token["id"].as_str().unwrap(), token["secret"].as_str().unwrap());
-    let form = format!("client_id={id}&client_secret={secret}");
-    for bad in [
-        format!("client_id={}&client_secret={secret}", village.target.id()),
-        format!("client_id=ada&client_secret={secret}"),
-        format!("client_id={id}&client_secret=x{secret}"),
-        format!("client_id={id}"),
-    ] {
-        let reply = log_in(&village, &bad).await;
-        assert_eq!(complaint(&reply), Complaint::NotKnown, "{bad}");
-        assert_eq!(reply.json()["detail"], "Invalid credentials");
-    }
-    let by_header = send(
-        &village,
-        token["api_key"].as_str().unwrap(),
-        Method::POST,
-        "/login",
-        Value::Null,
-    )
-    .await;
-    by_header.ok();
-    let narrow = log_in(&village, &format!("{form}&scope=pipes:read")).await.ok().json();
-    let bearer = format!("Bearer {}", narrow["access_token"].as_str().unwrap());
-    let reply = send(&village, &bearer, Method::GET, "/users/ada/id", Value::Null).await;
-    assert_eq!(complaint(&reply), Complaint::NotAllowed);
-    let wide = log_in(&village, &format!("{form}&scope=pipes:write")).await;
-    assert_eq!(
-        complaint(&wide),
-        Complaint::NotAllowed,
-        "never more than the token itself"
-    );
-
-    let whole = log_in(&village, &form).await.ok().json();
-    let bearer = format!("Bearer {}", whole["access_token"].as_str().unwrap());
-    send(&village, &bearer, Method::GET, "/users/ada/id", Value::Null)
-        .await
-        .ok();
-    as_ada(&village, Method::POST, &format!("/tokens/{id}/invalidate"), Value::Null)
-        .await
-        .ok();
-    let reply = send(&village, &bearer, Method::GET, "/users/ada/id", Value::Null).await;
-    assert_eq!(
-        complaint(&reply),
-        Complaint::NotKnown,
-        "invalidation reaches what the token has made"
-    );
-    assert_eq!(complaint(&log_in(&village, &form).await), Complaint::NotKnown);
 }
