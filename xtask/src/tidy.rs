@@ -3,6 +3,7 @@
 mod layers;
 mod links;
 mod shape;
+mod sql;
 mod words;
 
 use std::collections::BTreeSet;
@@ -217,6 +218,7 @@ impl Tree {
             }
             found.extend(links::check(file, self));
             found.extend(layers::check(file));
+            found.extend(sql::check(file));
         }
         found
     }

@@ -155,7 +155,7 @@ pub(super) async fn records(
     })
 }
 
-fn starts_with(question: &mut Question<'_>, column: &str, prefix: &str) {
+fn starts_with(question: &mut Question<'_>, column: &'static str, prefix: &str) {
     question.and(&format!("{column} >= ?"), vec![text(prefix)]);
     if let Some(end) = words::after_all_with(prefix) {
         question.and(&format!("{column} < ?"), vec![text(end)]);

@@ -230,7 +230,7 @@ fn blob(uuid: Uuid) -> Value {
     Value::Blob(uuid.as_bytes().to_vec())
 }
 
-fn source(index: &str, more: &str, ranges: Vec<Vec<Value>>) -> Source {
+fn source(index: &'static str, more: &'static str, ranges: Vec<Vec<Value>>) -> Source {
     let range = format!("FROM events INDEXED BY {index} WHERE project = ?{more}");
     Source::new(Order::Listing, range, ranges)
 }

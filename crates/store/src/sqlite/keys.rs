@@ -130,7 +130,7 @@ impl Class {
     }
 
     /// Ranges of an index on keys.
-    fn among(self, order: Order, by: &str, more: &str, ranges: Vec<Vec<Value>>) -> Source {
+    fn among(self, order: Order, by: &'static str, more: &'static str, ranges: Vec<Vec<Value>>) -> Source {
         let (index, condition) = self.index();
         Source::new(
             order,
@@ -140,7 +140,7 @@ impl Class {
     }
 
     /// Ranges of an index that only keys have: for sessions there is no such way to walk.
-    fn among_keys(self, by: &str, more: &str, ranges: Vec<Vec<Value>>) -> Option<Source> {
+    fn among_keys(self, by: &'static str, more: &'static str, ranges: Vec<Vec<Value>>) -> Option<Source> {
         (self == Self::Keys).then(|| self.among(Order::Listing, by, more, ranges))
     }
 }
@@ -260,7 +260,7 @@ impl Filters {
         self.add(&format!("({check})"), owners.iter().flat_map(named), Some(source));
     }
 
-    fn label(&mut self, project: ProjectId, sort: &str, value: &str) {
+    fn label(&mut self, project: ProjectId, sort: &'static str, value: &str) {
         let at = self.labels;
         self.labels += 1;
         let check = format!("l{at}.id = ?1 AND l{at}.project = ?2 AND l{at}.sort = '{sort}' AND l{at}.value = ?");

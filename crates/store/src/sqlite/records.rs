@@ -49,7 +49,6 @@ pub(super) fn find(
     let after = query.after.map_or(Uuid::nil(), |after| after.id);
     let prefix = query.handle_prefix.as_deref().unwrap_or_default();
     let end = after_all_with(prefix);
-    let in_range = "handle >= ?4 AND (?5 IS NULL OR handle < ?5)";
     let few = match &end {
         None => false,
         Some(end) => {
@@ -68,8 +67,8 @@ pub(super) fn find(
         )
     } else {
         format!(
-            "SELECT {RECORD} FROM records WHERE project = ?1 AND noun = ?2 AND id > ?3 AND {in_range} ORDER BY id \
-             LIMIT ?6"
+            "SELECT {RECORD} FROM records WHERE project = ?1 AND noun = ?2 AND id > ?3 \
+             AND handle >= ?4 AND (?5 IS NULL OR handle < ?5) ORDER BY id LIMIT ?6"
         )
     };
     let limit = query.limit.entries();
