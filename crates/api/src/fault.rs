@@ -12,6 +12,8 @@ use keyholt_core::time::{MomentError, SpanError};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::code::Code;
+
 /// Most faults that one answer names; a request with more is wrong enough.
 pub const FAULTS_MAX: usize = 100;
 /// Most characters of a member's name that are repeated in an answer.
@@ -290,11 +292,15 @@ impl Faults {
         self.0
     }
 
-    /// Whether somebody pasted a key where it would be stored.
-    pub fn holds_secret(&self) -> bool {
-        self.0
-            .iter()
-            .any(|fault| fault.code == FaultCode::LooksLikeSecret.as_str())
+    /// The code of the answer that names them. That somebody pasted a key where it would be stored is the first thing to
+    /// tell.
+    pub fn code(&self) -> Code {
+        let is_secret = |fault: &Fault| fault.code == FaultCode::LooksLikeSecret.as_str();
+        if self.0.iter().any(is_secret) {
+            Code::LooksLikeSecret
+        } else {
+            Code::InvalidFields
+        }
     }
 }
 

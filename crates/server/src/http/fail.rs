@@ -4,16 +4,8 @@ use axum::response::{IntoResponse, Response};
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use keyholt_api::code::Code;
-use keyholt_api::fault::Faults;
+use keyholt_api::fault::{FaultCode, Faults, Reason};
 use keyholt_api::problem::{MEDIA_TYPE, Problem};
-use keyholt_core::actor::Beyond;
-use keyholt_core::amend::AmendError;
-use keyholt_core::enrol::EnrolError;
-use keyholt_core::issue::IssueError;
-use keyholt_core::pause::PauseError;
-use keyholt_core::project::PolicyBreach;
-use keyholt_core::rotate::RotateError;
-use keyholt_core::token::MintError;
 
 use super::envelope::mark;
 use crate::keeper::{Refusal, Unauthenticated, Wait};
@@ -159,23 +151,17 @@ pub(crate) fn carried(response: &mut Response) -> Option<(Fail, Option<HeaderVal
 
 impl From<Faults> for Fail {
     fn from(faults: Faults) -> Self {
-        // That somebody pasted a key is the first thing to tell.
-        let code = if faults.holds_secret() {
-            Code::LooksLikeSecret
-        } else {
-            Code::InvalidFields
-        };
-        Self::naming(code, faults)
+        Self::naming(faults.code(), faults)
     }
 }
 
 impl From<Unauthenticated> for Fail {
     fn from(error: Unauthenticated) -> Self {
         match error {
-            Unauthenticated::Invalid => Self::new(Code::InvalidCredential),
-            Unauthenticated::AddressNotAllowed => Self::new(Code::AddressNotAllowed),
-            Unauthenticated::CannotKnow => Self::new(Code::CannotKnow),
             Unauthenticated::TooMany(wait) => wait.into(),
+            Unauthenticated::Invalid | Unauthenticated::AddressNotAllowed | Unauthenticated::CannotKnow => {
+                Self::new(error.code())
+            }
         }
     }
 }
@@ -192,119 +178,37 @@ impl From<Wait> for Fail {
 
 impl From<Refusal> for Fail {
     fn from(refusal: Refusal) -> Self {
-        let detail = refusal.to_string();
-        let code = match refusal {
-            Refusal::Lacks { scope } => {
-                return Self {
-                    missing: Some(scope),
-                    ..Self::saying(Code::InsufficientScope, detail)
-                };
-            }
-            Refusal::Text { field, error } => return Faults::one(field, error).into(),
+        let fail = Self::saying(refusal.code(), refusal.to_string());
+        match refusal {
+            Refusal::Lacks { scope } => Self {
+                missing: Some(scope),
+                ..fail
+            },
+            Refusal::Text { field, error } => Faults::one(field, error).into(),
             Refusal::Dangling { field, .. } => {
-                let reason = keyholt_api::fault::Reason(keyholt_api::fault::FaultCode::NotFound, detail.into());
-                return Faults::one(field, reason).into();
+                let reason = Reason(FaultCode::NotFound, fail.detail().into());
+                Faults::one(field, reason).into()
             }
-            Refusal::CountDiffers { count } => {
-                return Self {
-                    count: Some(count),
-                    ..Self::saying(Code::CountDiffers, detail)
-                };
-            }
+            Refusal::CountDiffers { count } => Self {
+                count: Some(count),
+                ..fail
+            },
+            Refusal::Unauthenticated(error) => error.into(),
+            Refusal::TooManyGuesses(wait) => wait.into(),
+            Refusal::AccountThrottled(wait) => Self {
+                retry_after: Some(wait.seconds()),
+                ..fail
+            },
+            // What the store says is for the log alone.
             Refusal::Store(error) => {
                 tracing::warn!(%error, "the store does not answer");
-                Code::StoreUnavailable
+                fail
             }
             Refusal::Uncertain(error) => {
                 tracing::error!(%error, "it is not known whether a change was written");
-                Code::OutcomeUnknown
+                fail
             }
-            Refusal::NotFound(_) => Code::NotFound,
-            Refusal::Beyond(beyond) => code_of_beyond(&beyond),
-            Refusal::Policy(breach) => code_of_breach(&breach),
-            Refusal::Issue(error) => match error {
-                IssueError::Beyond(beyond) => code_of_beyond(&beyond),
-                IssueError::Policy(breach) => code_of_breach(&breach),
-                IssueError::AlreadyExpired => Code::AlreadyExpired,
-                IssueError::NotStatic | IssueError::NotPublishable | IssueError::NotSession => Code::KindNotAllowed,
-            },
-            Refusal::Rotate(error) => match error {
-                RotateError::Beyond(beyond) => code_of_beyond(&beyond),
-                RotateError::Policy(breach) => code_of_breach(&breach),
-                RotateError::SameSecret => Code::SecretTaken,
-                RotateError::Revoked => Code::KeyRevoked,
-                RotateError::Expired => Code::KeyExpired,
-            },
-            Refusal::Amend(error) => match error {
-                AmendError::Beyond(beyond) => code_of_beyond(&beyond),
-                AmendError::Policy(breach) => code_of_breach(&breach),
-                AmendError::AlreadyExpired => Code::AlreadyExpired,
-                AmendError::Revoked => Code::KeyRevoked,
-                AmendError::Kind(_) => Code::KindNotAllowed,
-                AmendError::Environment => Code::EnvironmentFixed,
-            },
-            Refusal::Pause(error) => match error {
-                PauseError::Beyond(beyond) => code_of_beyond(&beyond),
-                PauseError::Revoked => Code::KeyRevoked,
-            },
-            Refusal::Enrol(error) => match error {
-                EnrolError::Beyond(beyond) => code_of_beyond(&beyond),
-                EnrolError::LastOperator => Code::LastOperator,
-                EnrolError::Members => Code::InvalidMembers,
-                EnrolError::SystemProject => Code::SystemProject,
-            },
-            Refusal::Mint(error) => code_of_mint(&error),
-            Refusal::Unauthenticated(error) => return error.into(),
-            Refusal::TooManyGuesses(wait) => return wait.into(),
-            Refusal::AccountThrottled(wait) => {
-                return Self {
-                    retry_after: Some(wait.seconds()),
-                    ..Self::saying(Code::TooManyRequests, detail)
-                };
-            }
-            Refusal::LogIn => Code::LogInRefused,
-            Refusal::Crowded => Code::Crowded,
-            Refusal::SessionOver => Code::SessionOver,
-            Refusal::PasswordTooShort { .. } => Code::PasswordTooShort,
-            Refusal::PasswordGuessable => Code::PasswordGuessable,
-            Refusal::Found(_) => Code::SetupTokenInvalid,
-            Refusal::SetUpComplete => Code::SetupComplete,
-            Refusal::RoleInUse => Code::RoleInUse,
-            Refusal::Stale(_) => Code::PreconditionFailed,
-            Refusal::Busy(_) => Code::ChangedMeanwhile,
-            Refusal::HandleTaken(_) => Code::HandleTaken,
-            Refusal::SecretTaken => Code::SecretTaken,
-            Refusal::StaticTaken => Code::StaticKeyExists,
-            Refusal::TooManyKeys => Code::TooManyKeys,
-            Refusal::ReplayDiffers => Code::RequestKeyReused,
-            Refusal::TooManyMatches { .. } => Code::TooManyMatches,
-            Refusal::CannotKnow => Code::CannotKnow,
-            Refusal::StorageFull | Refusal::KeyringFull => Code::StorageFull,
-            Refusal::Tampered(_) => Code::Tampered,
-        };
-        Self::saying(code, detail)
-    }
-}
-
-const fn code_of_beyond(beyond: &Beyond) -> Code {
-    match beyond {
-        Beyond::Scope { .. } | Beyond::Everything | Beyond::Outlives => Code::BeyondOwnRights,
-    }
-}
-
-const fn code_of_mint(error: &MintError) -> Code {
-    match error {
-        MintError::Scope { .. } | MintError::Audience => Code::BeyondOwnRights,
-        MintError::TooLong { .. } => Code::LifetimeTooLong,
-        MintError::TooManyScopes | MintError::TooShort | MintError::TooManyActors => Code::InvalidFields,
-    }
-}
-
-const fn code_of_breach(breach: &PolicyBreach) -> Code {
-    match breach {
-        PolicyBreach::LifetimeTooLong { .. } => Code::LifetimeTooLong,
-        PolicyBreach::UnknownScope { .. } => Code::UnknownScope,
-        PolicyBreach::OwnerKind { .. } => Code::OwnerKindNotAllowed,
-        PolicyBreach::GraceTooLong { .. } => Code::GraceTooLong,
+            _ => fail,
+        }
     }
 }

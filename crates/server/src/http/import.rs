@@ -2,7 +2,6 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use keyholt_api::code::Code;
 use keyholt_api::fault::Faults;
 use keyholt_api::import::{IMPORT_MAX, ImportKeys, Imported, RefusedKey};
 
@@ -65,11 +64,6 @@ pub async fn import(State(door): State<Door>, at: InProject, BigJson(body): BigJ
 }
 
 fn unreadable(index: usize, faults: &Faults) -> RefusedKey {
-    let code = if faults.holds_secret() {
-        Code::LooksLikeSecret
-    } else {
-        Code::InvalidFields
-    };
     let told: Vec<String> = faults
         .entries()
         .iter()
@@ -77,7 +71,7 @@ fn unreadable(index: usize, faults: &Faults) -> RefusedKey {
         .collect();
     RefusedKey {
         index,
-        code: code.as_str().to_owned(),
+        code: faults.code().as_str().to_owned(),
         detail: told.join("; "),
     }
 }

@@ -33,6 +33,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use keyholt_api::code::Code;
 use keyholt_core::actor::{Action, Actor, Permit, Source, Subject, WriteKeys};
 use keyholt_core::audit::{Event, Noun, Target};
 use keyholt_core::commit::{Change, Commit, Record, Revision};
@@ -540,9 +541,17 @@ impl Keeper {
             // An attempt on another project is written into the actor's own: the other one must not be written to, nor learn of it.
             let there = actor.is_operator() && self.keyring.project(project).is_some();
             let project = if there { project } else { actor.home };
-            let event = Event::refused(actor, project, action, target, owner, refusal.word(), self.now());
+            let event = Event::refused(
+                actor,
+                project,
+                action,
+                target,
+                owner,
+                refusal.code().as_str(),
+                self.now(),
+            );
             if let Err(error) = self.commit(vec![Commit::refusal(event)]).await {
-                tracing::warn!(action, code = refusal.word(), %error, "a refused attempt could not be written to the audit trail");
+                tracing::warn!(action, code = refusal.code().as_str(), %error, "a refused attempt could not be written to the audit trail");
             }
         }
     }
@@ -580,6 +589,18 @@ pub enum Unauthenticated {
     /// Not valid either, and one too many from the same source.
     #[error("too many wrong credentials came from this source")]
     TooMany(Wait),
+}
+
+impl Unauthenticated {
+    /// Its code in the catalogue.
+    pub fn code(self) -> Code {
+        match self {
+            Self::Invalid => Code::InvalidCredential,
+            Self::AddressNotAllowed => Code::AddressNotAllowed,
+            Self::CannotKnow => Code::CannotKnow,
+            Self::TooMany(_) => Code::TooManyRequests,
+        }
+    }
 }
 
 impl From<Wait> for Unauthenticated {

@@ -1,5 +1,7 @@
 //! Why the keeper does not do what it is asked: everything that a door must be able to put into words.
 
+use keyholt_api::code::Code;
+use keyholt_api::fault::Faults;
 use keyholt_core::actor::{Beyond, Forbidden};
 use keyholt_core::amend::AmendError;
 use keyholt_core::audit::Noun;
@@ -185,30 +187,95 @@ impl Refusal {
         )
     }
 
-    /// The word for it in the audit trail.
-    pub(super) fn word(&self) -> &'static str {
+    /// Its code in the catalogue: what the caller is told, and what the audit trail keeps of it.
+    pub fn code(&self) -> Code {
         match self {
-            Self::Lacks { .. } => "insufficient_scope",
-            Self::NotFound(_) => "not_found",
-            Self::Beyond(_)
-            | Self::Issue(IssueError::Beyond(_))
-            | Self::Rotate(RotateError::Beyond(_))
-            | Self::Amend(AmendError::Beyond(_))
-            | Self::Pause(PauseError::Beyond(_))
-            | Self::Enrol(EnrolError::Beyond(_))
-            | Self::Mint(MintError::Scope { .. } | MintError::Audience) => "beyond_own_rights",
-            Self::Policy(_)
-            | Self::Issue(IssueError::Policy(_))
-            | Self::Rotate(RotateError::Policy(_))
-            | Self::Amend(AmendError::Policy(_)) => "against_policy",
-            Self::TooManyKeys => "too_many_keys",
-            Self::LogIn => "log_in_refused",
-            Self::PasswordTooShort { .. } | Self::PasswordGuessable => "password_refused",
-            Self::Found(_) => "setup_token_invalid",
-            Self::SetUpComplete => "setup_complete",
-            Self::Tampered(_) => "tampered",
-            _ => "refused",
+            Self::Lacks { .. } => Code::InsufficientScope,
+            Self::NotFound(_) => Code::NotFound,
+            Self::Beyond(beyond) => code_of_beyond(beyond),
+            Self::Policy(breach) => code_of_breach(breach),
+            Self::Issue(error) => match error {
+                IssueError::Beyond(beyond) => code_of_beyond(beyond),
+                IssueError::Policy(breach) => code_of_breach(breach),
+                IssueError::AlreadyExpired => Code::AlreadyExpired,
+                IssueError::NotStatic | IssueError::NotPublishable | IssueError::NotSession => Code::KindNotAllowed,
+            },
+            Self::Rotate(error) => match error {
+                RotateError::Beyond(beyond) => code_of_beyond(beyond),
+                RotateError::Policy(breach) => code_of_breach(breach),
+                RotateError::SameSecret => Code::SecretTaken,
+                RotateError::Revoked => Code::KeyRevoked,
+                RotateError::Expired => Code::KeyExpired,
+            },
+            Self::Amend(error) => match error {
+                AmendError::Beyond(beyond) => code_of_beyond(beyond),
+                AmendError::Policy(breach) => code_of_breach(breach),
+                AmendError::AlreadyExpired => Code::AlreadyExpired,
+                AmendError::Revoked => Code::KeyRevoked,
+                AmendError::Kind(_) => Code::KindNotAllowed,
+                AmendError::Environment => Code::EnvironmentFixed,
+            },
+            Self::Pause(error) => match error {
+                PauseError::Beyond(beyond) => code_of_beyond(beyond),
+                PauseError::Revoked => Code::KeyRevoked,
+            },
+            Self::Enrol(error) => match error {
+                EnrolError::Beyond(beyond) => code_of_beyond(beyond),
+                EnrolError::LastOperator => Code::LastOperator,
+                EnrolError::Members => Code::InvalidMembers,
+                EnrolError::SystemProject => Code::SystemProject,
+            },
+            Self::Mint(error) => code_of_mint(error),
+            Self::Found(_) => Code::SetupTokenInvalid,
+            Self::TooManyGuesses(_) | Self::AccountThrottled(_) => Code::TooManyRequests,
+            Self::LogIn => Code::LogInRefused,
+            Self::Crowded => Code::Crowded,
+            Self::SessionOver => Code::SessionOver,
+            Self::PasswordTooShort { .. } => Code::PasswordTooShort,
+            Self::PasswordGuessable => Code::PasswordGuessable,
+            Self::SetUpComplete => Code::SetupComplete,
+            Self::Text { field, error } => Faults::one(field, error.clone()).code(),
+            Self::Dangling { .. } => Code::InvalidFields,
+            Self::RoleInUse => Code::RoleInUse,
+            Self::Stale(_) => Code::PreconditionFailed,
+            Self::Busy(_) => Code::ChangedMeanwhile,
+            Self::HandleTaken(_) => Code::HandleTaken,
+            Self::SecretTaken => Code::SecretTaken,
+            Self::StaticTaken => Code::StaticKeyExists,
+            Self::TooManyKeys => Code::TooManyKeys,
+            Self::ReplayDiffers => Code::RequestKeyReused,
+            Self::CountDiffers { .. } => Code::CountDiffers,
+            Self::TooManyMatches { .. } => Code::TooManyMatches,
+            Self::CannotKnow => Code::CannotKnow,
+            Self::StorageFull | Self::KeyringFull => Code::StorageFull,
+            Self::Store(_) => Code::StoreUnavailable,
+            Self::Uncertain(_) => Code::OutcomeUnknown,
+            Self::Tampered(_) => Code::Tampered,
+            Self::Unauthenticated(error) => error.code(),
         }
+    }
+}
+
+const fn code_of_beyond(beyond: &Beyond) -> Code {
+    match beyond {
+        Beyond::Scope { .. } | Beyond::Everything | Beyond::Outlives => Code::BeyondOwnRights,
+    }
+}
+
+const fn code_of_mint(error: &MintError) -> Code {
+    match error {
+        MintError::Scope { .. } | MintError::Audience => Code::BeyondOwnRights,
+        MintError::TooLong { .. } => Code::LifetimeTooLong,
+        MintError::TooManyScopes | MintError::TooShort | MintError::TooManyActors => Code::InvalidFields,
+    }
+}
+
+const fn code_of_breach(breach: &PolicyBreach) -> Code {
+    match breach {
+        PolicyBreach::LifetimeTooLong { .. } => Code::LifetimeTooLong,
+        PolicyBreach::UnknownScope { .. } => Code::UnknownScope,
+        PolicyBreach::OwnerKind { .. } => Code::OwnerKindNotAllowed,
+        PolicyBreach::GraceTooLong { .. } => Code::GraceTooLong,
     }
 }
 

@@ -2,4 +2,5 @@
 
 mod deeds;
 mod outage;
+mod refused;
 mod trail;
