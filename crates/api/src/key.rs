@@ -26,7 +26,7 @@ use crate::reading::{read_cause, read_scopes, too_many};
 use crate::reference::{Names, OwnerChoice, OwnerName, OwnerReference};
 use crate::scopes::Scopes;
 use crate::secret::{PresentedSecret, RevealedSecret};
-use crate::words::{KeyKind, KeyState};
+use crate::words::{Descendants, KeyKind, KeyState};
 
 /// A key as it is shown. It never holds a secret.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
@@ -448,20 +448,62 @@ impl Because {
     }
 }
 
-/// Why a key is revoked.
+/// Why a key is revoked, and what becomes of what was made with it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RevokeKey {
     /// Why; kept with the key and in the audit trail.
     #[schema(min_length = 1, max_length = 256, examples("leaked in a build log"))]
     pub cause: String,
+    /// `revoke` to revoke all that was made with the key as well: by it, by what it made, and so on. Left out, they are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Descendants>)]
+    pub descendants: Option<String>,
+}
+
+/// What becomes of what was made with a key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DescendantsWish {
+    /// It works on.
+    Keep,
+    /// It ends with the key.
+    Revoke,
 }
 
 impl RevokeKey {
-    /// The cause.
-    pub fn read(&self) -> Result<Cause, Faults> {
-        Cause::new(&self.cause).map_err(|error| Faults::one("cause", error))
+    /// The cause, and what becomes of what was made with the key.
+    pub fn read(&self) -> Result<(Cause, DescendantsWish), Faults> {
+        let mut faults = Faults::default();
+        let cause = faults.read("cause", Cause::new(&self.cause));
+        let descendants = faults.read_optional("descendants", self.descendants.as_deref(), |word| match word {
+            "keep" => Ok(DescendantsWish::Keep),
+            "revoke" => Ok(DescendantsWish::Revoke),
+            _ => Err(Reason(FaultCode::UnknownWord, "must be `keep` or `revoke`".into())),
+        });
+        faults.finish(|| Some((cause?, descendants?.unwrap_or(DescendantsWish::Keep))))
     }
+}
+
+/// A key that was revoked.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct RevokedKey {
+    /// The key.
+    #[serde(flatten)]
+    pub key: Key,
+    /// What became of what was made with it, where that was to be revoked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub descendants: Option<DescendantsEnded>,
+}
+
+/// What became of the keys and sessions that were made with a key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct DescendantsEnded {
+    /// How many were revoked by this request.
+    pub revoked: u64,
+    /// How many live on: the caller may not revoke them, or they are the last way in for operators.
+    pub left: u64,
+    /// Whether all of them were looked at; if not, the same request made again goes on.
+    pub complete: bool,
 }
 
 /// A secret whose key is wanted.

@@ -2,7 +2,7 @@
 
 use keyholt_core::id::SigningKeyId;
 use keyholt_core::signing::Phase;
-use keyholt_core::text::Audience;
+use keyholt_core::text::{Audience, Cause};
 use keyholt_core::time::{Moment, Span};
 use keyholt_core::token::{ComponentWish, Wished};
 use serde::{Deserialize, Serialize};
@@ -11,6 +11,22 @@ use utoipa::ToSchema;
 use crate::fault::Faults;
 use crate::reading::read_scopes;
 use crate::reference::{OwnerChoice, OwnerReference};
+
+/// Why a signing key is withdrawn.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WithdrawSigningKey {
+    /// Why; kept in the audit trail.
+    #[schema(min_length = 1, max_length = 256, examples("the machine was stolen"))]
+    pub cause: String,
+}
+
+impl WithdrawSigningKey {
+    /// The cause.
+    pub fn read(&self) -> Result<Cause, Faults> {
+        Cause::new(&self.cause).map_err(|error| Faults::one("cause", error))
+    }
+}
 
 /// A key that signs access tokens, as it is shown.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]

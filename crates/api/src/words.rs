@@ -25,6 +25,13 @@ words! {
         /// A person's log-in; cannot be asked for.
         Session,
     }
+    /// What becomes of what was made with a key that is revoked.
+    Descendants {
+        /// It works on.
+        Keep,
+        /// It ends with the key.
+        Revoke,
+    }
     /// How a session is shown.
     SessionMode {
         /// By refresh tokens.

@@ -270,6 +270,7 @@ pub struct Commit {
     changes: Vec<Change>,
     event: Event,
     guard: Option<Guard>,
+    maker: Option<KeyId>,
     replay: Option<Replay>,
 }
 
@@ -281,6 +282,7 @@ impl Commit {
             changes: Vec::new(),
             event,
             guard: None,
+            maker: None,
             replay: None,
         }
     }
@@ -320,6 +322,7 @@ impl Commit {
             changes: vec![change],
             event,
             guard: None,
+            maker: None,
             replay: None,
         }
     }
@@ -330,6 +333,7 @@ impl Commit {
             changes,
             event,
             guard: None,
+            maker: None,
             replay: None,
         }
     }
@@ -351,6 +355,16 @@ impl Commit {
         self
     }
 
+    /// The same commit, written only while the key that it is done with is there and not revoked.
+    ///
+    /// SECURITY: somebody may be recognised, and be slow to say what is to be made. What a key makes is there before the key
+    /// ends, so that it is found and ends with it, or is not made at all.
+    #[must_use]
+    pub fn made_with(mut self, maker: KeyId) -> Self {
+        self.maker = Some(maker);
+        self
+    }
+
     /// What changes.
     pub fn changes(&self) -> &[Change] {
         &self.changes
@@ -364,6 +378,11 @@ impl Commit {
     /// The condition to check inside the transaction.
     pub fn guard(&self) -> Option<&Guard> {
         self.guard.as_ref()
+    }
+
+    /// The key that must not have ended before this is written.
+    pub fn maker(&self) -> Option<KeyId> {
+        self.maker
     }
 
     /// What to remember for repeated requests.

@@ -68,6 +68,9 @@ pub enum SecretOrigin {
     },
 }
 
+/// The action of the event.
+pub const ISSUED: &str = "key.issue";
+
 /// What the verb needs to know of the world.
 #[derive(Clone, Copy, Debug)]
 pub struct Circumstances<'a> {
@@ -165,12 +168,11 @@ pub fn issue(
         revision: Revision::FIRST,
     };
     let record = Record::Key(Box::new(key.clone()));
-    let commit =
-        Commit::by(permit, "key.issue", None, Change::Insert(record), None, now).guarded(Guard::KeysPerOwner {
-            project: permit.project(),
-            owner: wish.owner,
-            most: policy.keys_per_owner,
-        });
+    let commit = Commit::by(permit, ISSUED, None, Change::Insert(record), None, now).guarded(Guard::KeysPerOwner {
+        project: permit.project(),
+        owner: wish.owner,
+        most: policy.keys_per_owner,
+    });
     Ok((Issued { key, secret }, commit))
 }
 

@@ -19,6 +19,9 @@ use crate::text::{Cause, Description, Metadata, Name, TextError};
 use crate::time::{Expiry, Moment};
 use crate::token::component_permissions;
 
+/// The action of the event of a start.
+pub const STARTED: &str = "session.start";
+
 /// What somebody who logs in wishes for.
 #[derive(Clone, Debug)]
 pub struct Wish {
@@ -95,7 +98,7 @@ pub fn start(
         entropy,
     )?;
     let record = Record::Key(Box::new(session.clone()));
-    let event = event("session.start", &session, Some(holder(&session)), None, source, now);
+    let event = event(STARTED, &session, Some(holder(&session)), None, source, now);
     let event = Event {
         after: Some(record.view()),
         ..event
@@ -125,7 +128,7 @@ pub fn lend(
     };
     let started = new(user, wish, (id, Maker::Key(actor.key)), end, world.pepper, now, entropy)?;
     let change = Change::Insert(Record::Key(Box::new(started.session.clone())));
-    let commit = Commit::by(permit, "session.start", None, change, None, now);
+    let commit = Commit::by(permit, STARTED, None, change, None, now);
     Ok((started, commit))
 }
 

@@ -37,6 +37,7 @@ macro_rules! contract {
             conflicts::a_secret_stands_in_one_place,
             conflicts::a_user_has_one_static_key,
             conflicts::an_owner_has_as_many_keys_as_the_guard_allows,
+            conflicts::what_a_key_makes_is_there_before_its_end_or_never,
             conflicts::a_repeated_request_is_recognised_before_all_else,
             crowd::numbers_have_no_gaps_however_many_commit_at_once,
             crowd::one_conflict_in_a_crowd_fails_alone,

@@ -50,7 +50,7 @@ pub trait Store: Send + Sync + 'static {
     /// Returns the number of each commit's event; numbers grow without gaps in the order in which commits become visible.
     /// When this returns, the commits survive a power loss. The first thing that stands against a commit is named; it is
     /// looked for in this order: the repeated request (or the repeat would be told of its own effect), each change in turn
-    /// (stale, handle or secret taken, static taken), the guard. A digest may stand in one place only; a replacement in
+    /// (stale, handle or secret taken, static taken), the guard, the maker. A digest may stand in one place only; a replacement in
     /// another project than the record's is stale, and so is the making of what is there.
     ///
     /// Whoever stops waiting does not know whether it was written: that is [`CommitError::Uncertain`] for them.
@@ -349,6 +349,9 @@ pub enum CommitError {
     /// A record that a guard counts is one too many.
     #[error("the owner has as many keys as the policy allows")]
     TooManyKeys,
+    /// The key that it is made with is revoked or gone.
+    #[error("the key that it is made with has ended")]
+    MakerEnded,
     /// There is no room left to write.
     #[error("the storage is full")]
     Full,

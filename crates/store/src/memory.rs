@@ -98,6 +98,10 @@ impl State {
         {
             return Err(CommitError::TooManyKeys);
         }
+        let has_ended = |maker| self.keys.get(&maker).is_none_or(|(key, _)| is_revoked(key));
+        if commit.maker().is_some_and(has_ended) {
+            return Err(CommitError::MakerEnded);
+        }
         let number = EventNumber(self.events.len() as u64 + 1);
         let event = commit.event().clone();
         self.events.push((NumberedEvent { number, event }, write.touched()));

@@ -1,8 +1,8 @@
 //! `keyholt jwks`: the keys that sign a project's access tokens.
 
 use clap::{Args, Subcommand};
-use keyholt_api::key::{Because, RevokeKey};
-use keyholt_api::signing_key::{SigningKey, SigningKeys};
+use keyholt_api::key::Because;
+use keyholt_api::signing_key::{SigningKey, SigningKeys, WithdrawSigningKey};
 
 use crate::connection::request::Request;
 use crate::context::Context;
@@ -85,7 +85,7 @@ impl Jwks {
                 ))?;
                 let purpose = format!("withdraw the signing key `{}`", words.kid);
                 let request = Request::act(path.and(&words.kid)?.then("withdraw"), purpose);
-                let request = request.body(&RevokeKey { cause: words.cause })?;
+                let request = request.body(&WithdrawSigningKey { cause: words.cause })?;
                 let answer = context.send::<SigningKey>(&request).await?;
                 context.printer.answer(&answer)?;
             }

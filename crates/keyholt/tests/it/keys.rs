@@ -3,7 +3,7 @@
 use insta::assert_snapshot;
 use keyholt_api::code::Code;
 use keyholt_api::problem::Problem;
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::desk::{Desk, KEY, REVEALED, key, key_with};
@@ -335,6 +335,36 @@ fn revoking_needs_a_cause_and_no_question() {
     Revoked key `0199a3c4-7b1e-7c00-8000-6f9d2f3f1a20`; it never works again.
     ");
     assert_eq!(stub.only().body, r#"{"cause":"leaked in a build log"}"#);
+}
+
+#[test]
+fn what_was_made_with_a_key_goes_with_it_and_what_lives_on_is_a_no() {
+    let revoked = |descendants: Value| {
+        let members = json!({"state": "revoked", "descendants": descendants});
+        Stub::playing([Canned::json(200, &key_with(&members))])
+    };
+    let words = ["keys", "revoke", KEY, "--cause", "leaked", "--cascade"];
+    let stub = revoked(json!({"revoked": 3, "left": 0, "complete": true}));
+    let outcome = Desk::new().run(&stub, &words);
+    assert_snapshot!(outcome, @"
+    exit: 0
+    --- stdout
+    --- stderr
+    Revoked key `0199a3c4-7b1e-7c00-8000-6f9d2f3f1a20`; it never works again.
+    Revoked with it: 3 keys.
+    ");
+    assert_eq!(stub.only().body, r#"{"cause":"leaked","descendants":"revoke"}"#);
+    let stub = revoked(json!({"revoked": 10_000, "left": 1, "complete": false}));
+    let outcome = Desk::new().run(&stub, &words);
+    assert_snapshot!(outcome, @"
+    exit: 1
+    --- stdout
+    --- stderr
+    Revoked key `0199a3c4-7b1e-7c00-8000-6f9d2f3f1a20`; it never works again.
+    Revoked with it: 10000 keys.
+    Left alive: 1 key; the caller may not revoke them, or they are the last way in.
+    There may be more: run the same command again.
+    ");
 }
 
 #[test]

@@ -5,7 +5,8 @@ use axum::response::Response;
 use http::HeaderMap;
 use keyholt_api::filter::{KeyChoice, KeyFilter, RevokeMatching, RevokedMatching};
 use keyholt_api::key::{
-    AmendKey, Because, CreateKey, FindKey, FoundKey, IssuedKey, Key, KeyPage, RevokeKey, RotateKey, Validity,
+    AmendKey, Because, CreateKey, DescendantsEnded, DescendantsWish, FindKey, FoundKey, IssuedKey, Key, KeyPage,
+    RevokeKey, RevokedKey, RotateKey, Validity,
 };
 use keyholt_api::page::PageRequest;
 use keyholt_api::reference::OwnerReference;
@@ -28,7 +29,7 @@ use super::openapi::{CauseParameter, IdempotencyKeyHeader, IfMatchHeader};
 use super::place::{InProject, OnKey, owner_or_nobody};
 use super::query::{Paged, Query};
 use super::{Door, show};
-use crate::keeper;
+use crate::keeper::{self, Extent};
 
 /// List keys
 ///
@@ -261,22 +262,38 @@ pub async fn resume(
 
 /// Revoke a key
 ///
-/// Final, and at once. Again and again comes to the same: the first time and cause are kept.
+/// Final, and at once. Again and again comes to the same: the first time and cause are kept. With `descendants` set to
+/// `revoke`, all that was made with the key ends too, and the answer tells how many that were.
 #[utoipa::path(post, path = "/v1/projects/{project}/keys/{key}/revoke", operation_id = "revoke_key", tag = "Keys",
     params(IfMatchHeader), request_body = RevokeKey,
-    responses((status = 200, description = "The key, revoked.", body = Key)))]
+    responses((status = 200, description = "The key, revoked.", body = RevokedKey)))]
 pub async fn revoke(
     State(door): State<Door>,
     on: OnKey,
     IfMatch(based_on): IfMatch,
     Json(body): Json<RevokeKey>,
 ) -> Answer<Response> {
-    let cause = body.read()?;
-    let view = door
-        .keeper
-        .revoke_key(&on.actor, on.project, on.key, cause, based_on)
-        .await?;
-    Ok(shown(&door, &view))
+    let (keeper, actor) = (&door.keeper, &on.actor);
+    let (view, descendants) = match body.read()? {
+        (cause, DescendantsWish::Keep) => {
+            let revoked = keeper.revoke_key(actor, on.project, on.key, cause, based_on);
+            (revoked.await?, None)
+        }
+        (cause, DescendantsWish::Revoke) => {
+            let revoked = keeper.revoke_with_descendants(actor, on.project, on.key, cause, based_on);
+            let (view, descendants) = revoked.await?;
+            (view, Some(descendants))
+        }
+    };
+    let revoked = RevokedKey {
+        key: show::key(keeper, &view),
+        descendants: descendants.map(|found| DescendantsEnded {
+            revoked: found.revoked,
+            left: found.left,
+            complete: found.extent == Extent::All,
+        }),
+    };
+    Ok(show::record(&revoked, view.key.revision.number()))
 }
 
 /// Ask whether a key works now

@@ -3,8 +3,8 @@
 use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
-use keyholt_api::key::{Because, RevokeKey};
-use keyholt_api::signing_key::{ComponentSession, SigningKey, SigningKeys, StartComponentSession};
+use keyholt_api::key::Because;
+use keyholt_api::signing_key::{ComponentSession, SigningKey, SigningKeys, StartComponentSession, WithdrawSigningKey};
 use keyholt_core::scope::Scope;
 
 use super::Door;
@@ -40,13 +40,13 @@ pub async fn rotate(State(door): State<Door>, at: InProject, MaybeJson(body): Ma
 /// For a key that is in wrong hands. What it signed is refused here at once. Verifiers elsewhere believe it for as long as
 /// they keep the key set: at most ten minutes, if they do as its `Cache-Control` says.
 #[utoipa::path(post, path = "/v1/projects/{project}/signing-keys/{kid}/withdraw", operation_id = "withdraw_signing_key",
-    tag = "Signing keys", request_body = RevokeKey,
+    tag = "Signing keys", request_body = WithdrawSigningKey,
     responses((status = 200, description = "The key, withdrawn.", body = SigningKey)))]
 pub async fn withdraw(
     State(door): State<Door>,
     at: InProject,
     Kid(kid): Kid,
-    Json(body): Json<RevokeKey>,
+    Json(body): Json<WithdrawSigningKey>,
 ) -> Answer<Response> {
     let cause = body.read()?;
     let key = door

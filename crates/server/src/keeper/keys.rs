@@ -121,7 +121,8 @@ impl Keeper {
     pub(super) fn issue(&self, permit: &Permit<WriteKeys>, wish: Wish) -> Result<(Issued, Commit), Refusal> {
         let permissions = self.permissions(permit.project(), wish.owner)?;
         self.with_circumstances(permit.project(), &permissions, |world, now, entropy| {
-            Ok(issue(permit, wish, world, now, entropy)?)
+            let (issued, commit) = issue(permit, wish, world, now, entropy)?;
+            Ok((issued, commit.made_with(permit.actor().key)))
         })?
     }
 

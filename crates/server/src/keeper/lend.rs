@@ -53,7 +53,7 @@ impl Keeper {
             Err(refusal) => return self.refused(refusal, attempt()).await,
         };
         self.make_room(&user, &actor.source).await?;
-        self.commit(vec![commit]).await?;
+        self.commit(vec![commit.made_with(actor.key)]).await?;
         Ok(LoggedIn {
             user,
             session: started.session,

@@ -5,6 +5,7 @@
 
 mod adoption;
 mod bulk;
+mod descendants;
 mod exposure;
 mod follow;
 mod guesses;
@@ -52,6 +53,7 @@ use keyholt_store::{Binding, CommitError, EventNumber, Loaded, Store, StoreError
 use tracing::Instrument;
 
 pub use bulk::{BULK_MAX, Import, ImportRefusal, Imported, Rehearsal};
+pub use descendants::{DESCENDANTS_MAX, Descendants, Extent};
 pub use follow::Background;
 pub use guesses::{Allowance, Guesser, Guesses, Wait};
 pub use keyholt_core::enrol::Label;

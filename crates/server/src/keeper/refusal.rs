@@ -288,6 +288,8 @@ impl From<CommitError> for Refusal {
             CommitError::StaticTaken => Self::StaticTaken,
             CommitError::ReplayTaken => Self::ReplayDiffers,
             CommitError::TooManyKeys => Self::TooManyKeys,
+            // Whoever was recognised by it is nobody any more.
+            CommitError::MakerEnded => Self::Unauthenticated(Unauthenticated::Invalid),
             CommitError::Full => Self::StorageFull,
             CommitError::Uncertain(error) => Self::Uncertain(error),
             CommitError::Store(error) => Self::Store(error),

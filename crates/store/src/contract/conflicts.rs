@@ -16,7 +16,7 @@ use keyholt_core::time::Span;
 use uuid::Uuid;
 
 use super::world::{World, cause};
-use crate::{CommitError, Store};
+use crate::{CommitError, KeyQuery, Store};
 
 fn is_stale<T: std::fmt::Debug>(result: &Result<T, CommitError>, of: Noun) -> bool {
     matches!(result, Err(CommitError::Stale { noun }) if *noun == of)
@@ -299,6 +299,64 @@ pub async fn an_owner_has_as_many_keys_as_the_guard_allows(store: &dyn Store) {
     let (_, five) = world.issued(world.wish(ada, "five"));
     let made = world.commit(store, five).await;
     assert!(is_too_many(&made), "a revoked key leaves its place once: {made:?}");
+}
+
+/// A key that is revoked or gone makes nothing, whoever was recognised by it before; and of its end and its last child in one
+/// call the child is made only if it comes first.
+pub async fn what_a_key_makes_is_there_before_its_end_or_never(store: &dyn Store) {
+    let mut world = World::founded(store).await;
+    let acme = world.acme.id;
+    let leave: Permit<WriteKeys> = world.leave(acme);
+    let record = world.user(acme, "ada");
+    let (_, ada) = world.enrolled(store, record).await;
+    let maker = world.key(store, world.wish(ada, "maker")).await;
+    let other = world.key(store, world.wish(ada, "other")).await;
+
+    let (_, first) = world.issued(world.wish(ada, "first"));
+    world
+        .commit(store, first.made_with(maker.id))
+        .await
+        .expect("a child of a live key");
+    let (suspended, suspension) = keyholt_core::pause::suspend(&leave, &maker, None, world.now)
+        .expect("a live key")
+        .expect("an active one");
+    world.commit(store, suspension).await.expect("a suspension");
+    let (_, second) = world.issued(world.wish(ada, "second"));
+    world
+        .commit(store, second.made_with(maker.id))
+        .await
+        .expect("what is suspended has not ended");
+
+    let (revoked, revocation) = revoke(&leave, &suspended, cause("leaked"), world.now).expect("a live key");
+    let (_, third) = world.issued(world.wish(ada, "third"));
+    let (_, fourth) = world.issued(world.wish(ada, "fourth"));
+    let after = vec![
+        world.sealed(revocation.clone()),
+        world.sealed(third.clone().made_with(maker.id)),
+    ];
+    let made = store.commit(after).await;
+    assert!(matches!(made, Err(CommitError::MakerEnded)), "{made:?}");
+    let before = vec![world.sealed(third.made_with(maker.id)), world.sealed(revocation)];
+    store.commit(before).await.expect("the child came first");
+
+    let made = world.commit(store, fourth.clone().made_with(maker.id)).await;
+    assert!(matches!(made, Err(CommitError::MakerEnded)), "{made:?}");
+    let deletion = keyholt_core::remove::delete(&leave, &revoked, None, world.now);
+    world.commit(store, deletion).await.expect("a deletion");
+    let made = world.commit(store, fourth.clone().made_with(maker.id)).await;
+    assert!(matches!(made, Err(CommitError::MakerEnded)), "{made:?}");
+    let (_, good) = world.issued(world.wish(ada, "good"));
+    let crowd = [good.made_with(other.id), fourth.clone().made_with(maker.id)].map(|commit| world.sealed(commit));
+    let made = store.commit(crowd.into()).await;
+    assert!(matches!(made, Err(CommitError::MakerEnded)), "{made:?}");
+    world
+        .commit(store, fourth.made_with(other.id))
+        .await
+        .expect("another key lives");
+    let keys = store.keys(acme, &KeyQuery::default()).await.expect("a read").entries;
+    let mut names: Vec<&str> = keys.iter().map(|(key, _)| key.about.name.as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["first", "fourth", "other", "second", "third"]);
 }
 
 /// A request that is repeated is recognised as that, whatever else its first run now stands in the way of.

@@ -1,6 +1,6 @@
 //! From commits to statements: as few as possible for many commits together, or one after the other to see which one fails.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use keyholt_core::audit::Noun;
 use keyholt_core::commit::{Guard, Replay};
@@ -36,6 +36,8 @@ pub(super) enum Expect {
     NoRow,
     /// One row for each guard, with at most so many keys.
     AtMost(Vec<i64>),
+    /// No row: each one found is a key that has ended.
+    NoneEnded,
 }
 
 /// The statements of one transaction, and what each of them is about.
@@ -78,9 +80,14 @@ impl<'a> Plan<'a> {
             }
             if grouping == Grouping::Apart {
                 runs.empty_into(&mut plan);
+                plan.makers(commit.maker.iter().copied().collect());
             }
         }
         runs.empty_into(&mut plan);
+        // Nothing takes an end back: who is there when all is done was there before. Who is not is looked at again, apart.
+        if grouping == Grouping::Together {
+            plan.makers(commits.iter().filter_map(|commit| commit.maker).collect());
+        }
         plan.events(commits);
         plan
     }
@@ -99,6 +106,13 @@ impl<'a> Plan<'a> {
                 column(some, |replay| replay.at.ms()),
             ];
             self.push(sql::INSERT_REPLAYS, values, Expect::Anything, Noun::Key);
+        }
+    }
+
+    fn makers(&mut self, makers: BTreeSet<Uuid>) {
+        if !makers.is_empty() {
+            let makers = owned(makers.into_iter().collect());
+            self.push(sql::ENDED_KEYS, vec![makers], Expect::NoneEnded, Noun::Key);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use keyholt_core::audit::{Event, Noun, Outcome};
 use keyholt_core::commit::{Change, Guard, Record, Replay};
+use keyholt_core::id::KeyId;
 use keyholt_core::key::{Key, Kind};
 use keyholt_core::scope::Access;
 use uuid::Uuid;
@@ -13,6 +14,7 @@ pub(super) struct Ready {
     pub changes: Vec<ReadyChange>,
     pub event: ReadyEvent,
     pub guard: Option<Guard>,
+    pub maker: Option<Uuid>,
     pub replay: Option<Replay>,
 }
 
@@ -91,6 +93,7 @@ impl Ready {
                 .collect(),
             event: ReadyEvent::new(commit.event(), &write.touched()),
             guard: commit.guard().copied(),
+            maker: commit.maker().map(KeyId::uuid),
             replay: commit.replay().cloned(),
         }
     }

@@ -124,6 +124,13 @@ FROM UNNEST($1::uuid[], $2::text[], $3::uuid[]) WITH ORDINALITY AS n(project, ow
 LEFT JOIN owner_counts c ON c.project = n.project AND c.owner_kind = n.owner_kind AND c.owner = n.owner
 ORDER BY n.place";
 
+/// Those of these keys that are revoked or gone.
+pub(super) const ENDED_KEYS: &str = "\
+SELECT m.id FROM UNNEST($1::uuid[]) AS m(id)
+LEFT JOIN keys k ON k.id = m.id AND k.state <> 'revoked'
+WHERE k.id IS NULL
+LIMIT 1";
+
 pub(super) const INSERT_LAST_USES: &str = "\
 INSERT INTO usage_last (key, first_at, last_at, address)
 SELECT * FROM UNNEST($1::uuid[], $2::bigint[], $3::bigint[], $4::text[])";

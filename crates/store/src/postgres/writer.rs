@@ -267,6 +267,7 @@ enum Refusal {
     StaticTaken,
     ReplayTaken,
     TooManyKeys,
+    MakerEnded,
     Full,
     Passing(String),
     Other(String),
@@ -281,6 +282,7 @@ impl From<Refusal> for CommitError {
             Refusal::StaticTaken => Self::StaticTaken,
             Refusal::ReplayTaken => Self::ReplayTaken,
             Refusal::TooManyKeys => Self::TooManyKeys,
+            Refusal::MakerEnded => Self::MakerEnded,
             Refusal::Full => Self::Full,
             Refusal::Passing(why) | Refusal::Other(why) => StoreError::Unavailable(why).into(),
         }
@@ -380,6 +382,7 @@ async fn transact(session: &Session, plan: &Plan<'_>, committing: &AtomicBool) -
                 Ok(Told::Stale) => Refusal::Stale(noun),
                 Ok(Told::Clash) => Refusal::SecretTaken,
                 Ok(Told::TooMany) => Refusal::TooManyKeys,
+                Ok(Told::Ended) => Refusal::MakerEnded,
                 Err(error) => match stopped(&error, noun) {
                     Failure::Refused(refusal) => refusal,
                     lost => return Err(lost),
@@ -421,6 +424,7 @@ enum Told {
     Stale,
     Clash,
     TooMany,
+    Ended,
 }
 
 async fn ask(session: &Session, step: &Step<'_>, statement: &Statement) -> Result<Told, Error> {
@@ -445,6 +449,10 @@ async fn ask(session: &Session, step: &Step<'_>, statement: &Statement) -> Resul
         Expect::NoRow => match client.query(statement, &values).await?.is_empty() {
             true => Told::Fine,
             false => Told::Clash,
+        },
+        Expect::NoneEnded => match client.query(statement, &values).await?.is_empty() {
+            true => Told::Fine,
+            false => Told::Ended,
         },
         Expect::AtMost(allowed) => {
             let mut within = true;

@@ -54,7 +54,8 @@ fn run(connection: &Connection, sql: &str, params: impl Params) -> rusqlite::Res
     connection.prepare_cached(sql)?.execute(params)
 }
 
-/// Writes a commit, in the order that the contract names: the repeated request, the changes, the guard, the event.
+/// Writes a commit, in the order that the contract names: the repeated request, the changes, the guard, the maker, the
+/// event.
 pub(super) fn write(connection: &Connection, commit: &Prepared, tip: &mut Tip) -> Result<EventNumber, Refusal> {
     if let Some(replay) = &commit.replay {
         remember(connection, replay)?;
@@ -80,6 +81,11 @@ pub(super) fn write(connection: &Connection, commit: &Prepared, tip: &mut Tip) -
         && live_keys(connection, project, owner)? > i64::from(most)
     {
         return Err(CommitError::TooManyKeys.into());
+    }
+    if let Some(maker) = commit.maker
+        && !is_live(connection, maker)?
+    {
+        return Err(CommitError::MakerEnded.into());
     }
     Ok(append_event(connection, &commit.event, tip)?)
 }
@@ -435,6 +441,11 @@ pub(super) fn fill_key(connection: &Connection, key: &KeyColumns) -> rusqlite::R
     move_digests(connection, number, None, Some(key))?;
     move_count(connection, None, Some(key))?;
     move_labels(connection, key, &BTreeSet::new(), &labels::of_columns(key))
+}
+
+fn is_live(connection: &Connection, key: KeyId) -> rusqlite::Result<bool> {
+    let sql = "SELECT 1 FROM keys WHERE id = ?1 AND state <> 'revoked'";
+    connection.prepare_cached(sql)?.exists([key.uuid()])
 }
 
 fn live_keys(connection: &Connection, project: ProjectId, owner: Owner) -> rusqlite::Result<i64> {

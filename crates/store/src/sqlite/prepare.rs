@@ -18,6 +18,7 @@ pub(super) struct Prepared {
     pub replay: Option<Replay>,
     pub changes: Vec<PreparedChange>,
     pub guard: Option<Guard>,
+    pub maker: Option<KeyId>,
     pub event: EventColumns,
 }
 
@@ -88,6 +89,7 @@ impl Prepared {
             replay: commit.replay().cloned(),
             changes: write.rows().map(|(change, row)| prepare(change, row)).collect(),
             guard: commit.guard().copied(),
+            maker: commit.maker(),
             event: EventColumns::new(commit.event(), &write.touched())?,
         })
     }

@@ -2,6 +2,7 @@
 
 mod change;
 mod create;
+mod descendants;
 mod end;
 mod import;
 mod list;
