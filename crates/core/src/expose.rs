@@ -40,9 +40,9 @@ pub fn expose(dossier: &Dossier<'_>, exposure: Exposure, source: Source, now: Mo
     }
     let secret = match dossier.shown {
         Shown::Current => "current",
-        Shown::Retiring { .. } => "retiring",
+        Shown::Retiring { until } if now < until => "retiring",
         // Of use to nobody, wherever it was shown.
-        Shown::Superseded => return None,
+        Shown::Retiring { .. } | Shown::Superseded => return None,
     };
     let event = Event {
         project: dossier.project,

@@ -35,6 +35,7 @@ pub mod issue;
 pub mod pause;
 pub mod remove;
 pub mod restore;
+pub mod reuse;
 pub mod revoke;
 pub mod rotate;
 pub mod session;

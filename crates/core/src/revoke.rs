@@ -4,7 +4,6 @@ use crate::actor::{Permit, WriteKeys};
 use crate::commit::Commit;
 use crate::key::{Key, State};
 use crate::rotate::replace;
-use crate::secret::Credentials;
 use crate::text::Cause;
 use crate::time::Moment;
 
@@ -19,7 +18,7 @@ pub fn revoke(permit: &Permit<WriteKeys>, key: &Key, cause: Cause, now: Moment) 
         cause: cause.clone(),
     };
     // The old secret goes with the key; the newest is kept, so that its holder is told `revoked` and not `unknown`.
-    revoked.credentials = Credentials::One(*key.credentials.current());
+    revoked.credentials = key.credentials.cut_short(now);
     let commit = replace(permit, "key.revoke", key, &mut revoked, Some(cause), now);
     Some((revoked, commit))
 }

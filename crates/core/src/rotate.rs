@@ -115,27 +115,22 @@ pub fn rotate(
         return Err(RotateError::SameSecret);
     }
     let mut rotated = key.clone();
-    rotated.credentials = if grace == Span::ZERO {
-        Credentials::One(current)
-    } else {
-        Credentials::Rotating {
-            current,
-            retiring: *key.credentials.current(),
-            until: now.plus(grace),
-        }
+    // Without a grace the old secret is dead now; it is remembered all the same.
+    rotated.credentials = Credentials::Rotating {
+        current,
+        retiring: *key.credentials.current(),
+        until: now.plus(grace),
     };
     rotated.about.hint = hint;
     let commit = replace(permit, ROTATED, key, &mut rotated, turn.cause, now);
     Ok((Rotated { key: rotated, secret }, commit))
 }
 
-/// Ends the old secret's grace early. A key that is not rotating is left as it is: there is nothing to end.
+/// Ends the old secret's grace early. A key in no grace is left as it is: there is nothing to end.
 pub fn end_grace(permit: &Permit<WriteKeys>, key: &Key, cause: Option<Cause>, now: Moment) -> Option<(Key, Commit)> {
-    let Credentials::Rotating { current, .. } = key.credentials else {
-        return None;
-    };
+    key.credentials.retiring().filter(|(_, until)| *until > now)?;
     let mut ended = key.clone();
-    ended.credentials = Credentials::One(current);
+    ended.credentials = key.credentials.cut_short(now);
     let commit = replace(permit, "key.end_grace", key, &mut ended, cause, now);
     Some((ended, commit))
 }

@@ -419,7 +419,24 @@ impl Credentials {
         }
     }
 
-    /// The old secret's digest and end, while it is kept.
+    /// The same, with the old secret dead now at the latest. It is remembered, so that whoever goes on showing it is noticed.
+    #[must_use]
+    pub fn cut_short(self, now: crate::time::Moment) -> Self {
+        match self {
+            Self::One(current) | Self::Family { current, .. } => Self::One(current),
+            Self::Rotating {
+                current,
+                retiring,
+                until,
+            } => Self::Rotating {
+                current,
+                retiring,
+                until: until.min(now),
+            },
+        }
+    }
+
+    /// The old secret's digest and end, while it is kept: until the next rotation.
     pub fn retiring(&self) -> Option<(&Digest, crate::time::Moment)> {
         match self {
             Self::One(_) | Self::Family { .. } => None,

@@ -53,7 +53,8 @@ fn a_rotating_key_dies_with_both_of_its_secrets() {
     let (revoked, _) = world.revoke(&member, &new.key, "leaked").unwrap();
     assert_eq!(world.verdict_on(&revoked, &new.secret), "revoked");
     assert_eq!(world.verdict_on(&revoked, &old.secret), "unknown", "retired is retired");
-    assert!(revoked.credentials.retiring().is_none());
+    let (_, until) = revoked.credentials.retiring().unwrap();
+    assert_eq!(until, world.now, "it is remembered, and dead");
 }
 
 #[test]

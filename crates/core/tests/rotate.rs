@@ -55,7 +55,8 @@ fn no_grace_ends_the_old_secret_at_once() {
     let (new, _) = world.rotate(&member, &old.key, turn(Grace::For(Span::ZERO))).unwrap();
     assert_eq!(world.verdict_on(&new.key, &old.secret), "unknown");
     assert_eq!(world.verdict(&new), "granted");
-    assert!(new.key.credentials.retiring().is_none());
+    let (_, until) = new.key.credentials.retiring().unwrap();
+    assert_eq!(until, world.now, "it is remembered, and dead");
 }
 
 #[test]

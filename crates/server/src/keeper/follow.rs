@@ -24,6 +24,10 @@ const FORGET: Duration = Duration::from_secs(600);
 const TEND: Duration = Duration::from_secs(60);
 /// How often it is written down how late it is. A restart with a clock that was set back may lose so much of the time.
 const KEEP_TIME: Duration = Duration::from_secs(60);
+/// How often at most it is written down which secrets were reused.
+const TELL: Duration = Duration::from_millis(100);
+/// When that is tried again which could not be written.
+const TELL_AGAIN: Duration = Duration::from_secs(1);
 /// How long an `Idempotency-Key` is remembered.
 pub(super) const REPLAYS_KEPT: Span = Span::hours(24);
 
@@ -42,7 +46,8 @@ impl Background {
             flush(&keeper, self.flush_every),
             forget(&keeper),
             tend(&keeper),
-            keep_time(&keeper)
+            keep_time(&keeper),
+            tell(&keeper)
         );
     }
 }
@@ -125,6 +130,17 @@ async fn keep_time(keeper: &Keeper) {
     loop {
         tick.tick().await;
         keeper.keep_time().await;
+    }
+}
+
+async fn tell(keeper: &Keeper) {
+    let mut tick = tokio::time::interval(TELL);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        // In vain only where something is left over from before.
+        let _ = tokio::time::timeout(TELL_AGAIN, keeper.reuses.noted()).await;
+        keeper.tell_reuses().await;
     }
 }
 
@@ -220,6 +236,7 @@ impl Keeper {
         if let Err(error) = self.usage.flush(&*self.store, &self.keyring, Pace::AtOnce).await {
             tracing::warn!(%error, "usage of the last moments could not be written");
         }
+        self.tell_reuses().await;
         self.keep_time().await;
         if self.usage.lost() > 0 {
             tracing::warn!(

@@ -18,6 +18,7 @@ use keyholt_core::revoke::revoke;
 use keyholt_core::rotate::{Rotated, Turn, end_grace, rotate};
 use keyholt_core::scope::{Access, Wanted};
 use keyholt_core::seal::Seal;
+use keyholt_core::secret::Fingerprint;
 use keyholt_core::text::{Cause, RequestKey};
 use keyholt_core::time::{Moment, Span};
 use keyholt_core::verify::{Form, standing};
@@ -193,6 +194,11 @@ impl Keeper {
         let shown = self.present(secret).filter(|credential| credential.token.is_none());
         let found = shown.ok_or(Refusal::NotFound(Noun::Key))?.found;
         self.key(actor, project, found.key()).await
+    }
+
+    /// Whether this is a key's newest secret, by its SHA-256.
+    pub fn is_newest(&self, key: &Key, secret: &Fingerprint) -> bool {
+        key.credentials.current().matches(&self.pepper.digest(secret))
     }
 
     /// Whether a key works now, and if not why, in the words of verify.

@@ -19,6 +19,7 @@ mod progress;
 mod projects;
 mod recall;
 mod refusal;
+mod reuse;
 mod roles;
 mod sessions;
 mod setup;
@@ -102,6 +103,7 @@ pub struct Keeper {
     signers: Signers,
     statuses: statuses::Statuses,
     exposed: exposure::Marks,
+    reuses: reuse::Reuses,
     passwords: passwords::Passwords,
     alarms: AtomicU64,
 }
@@ -197,6 +199,7 @@ impl Keeper {
             entropy: Mutex::new(entropy),
             usage: usage::UsageBook::new(),
             exposed: exposure::Marks::default(),
+            reuses: reuse::Reuses::default(),
             alarms: AtomicU64::new(0),
         };
         let before = elapsed_ms(&*keeper.clock);
@@ -278,7 +281,7 @@ impl Keeper {
         Ok(self.store.ping().await?)
     }
 
-    /// How many keys are held in memory, secrets in their grace included.
+    /// How many secrets are known in memory: of each key the newest, and the one before it.
     pub fn keys_held(&self) -> u32 {
         self.keyring.len()
     }
@@ -334,6 +337,9 @@ impl Keeper {
                 ..Ask::default()
             };
             let verification = judge(Some(dossier), dossier.project, &ask, now);
+            if matches!(verification, Verification::Denied(_)) {
+                self.note_reuse(dossier, now, source.address);
+            }
             let actor = (
                 dossier.project,
                 dossier.owner,

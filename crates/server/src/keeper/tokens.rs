@@ -184,7 +184,11 @@ impl Keeper {
                 audience: audience.or(first.map(|audience| audience.as_str())),
                 ..Ask::default()
             };
-            judge(Some(dossier), dossier.project, &ask, now)
+            let verification = judge(Some(dossier), dossier.project, &ask, now);
+            if matches!(verification, Verification::Denied(_)) {
+                self.note_reuse(dossier, now, address);
+            }
+            verification
         });
         let Some(verification) = verification else {
             return false;

@@ -129,7 +129,11 @@ impl Keeper {
                 environment,
                 ..Ask::default()
             };
-            judge(Some(dossier), verifier.project, &ask, now)
+            let verification = judge(Some(dossier), verifier.project, &ask, now);
+            if matches!(verification, Verification::Denied(_)) {
+                self.note_reuse(dossier, now, verifier.source);
+            }
+            verification
         });
         let verification = verification.ok_or(Inadmissible::Gone)?;
         self.note(&found, &verification, now, verifier.source);
@@ -245,6 +249,10 @@ impl Keeper {
         let verification = judge(Some(&dossier), project, &question.ask, now);
         if question.counting == Counting::Counted {
             self.note(&found, &verification, now, question.ask.address);
+            // A verifier of another project is told nothing of this key, and tells it nothing.
+            if matches!(verification, Verification::Denied(_)) && dossier.project == project {
+                self.note_reuse(&dossier, now, question.ask.address);
+            }
         }
         with(&answer(&dossier, &owner.handle, verification, now))
     }

@@ -20,6 +20,7 @@ mod owners;
 mod people;
 mod refusals;
 mod relay;
+mod reuse;
 mod ring;
 mod seals;
 mod short_way;

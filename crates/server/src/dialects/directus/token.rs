@@ -87,7 +87,7 @@ pub async fn give(desk: &Desk, actor: &Actor, project: ProjectId, user: UserId, 
         return issue(desk, actor, project, user, token).await;
     };
     if let Ok(found) = keeper.find_key(actor, project, &token.text).await {
-        let same = found.key.id == key.id && key.credentials.retiring().is_none();
+        let same = found.key.id == key.id && keeper.is_newest(&found.key, &token.fingerprint);
         return if same { Ok(()) } else { Err(taken()) };
     }
     let turn = Turn {
