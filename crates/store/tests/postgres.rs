@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use keyholt_core::audit::Noun;
 use keyholt_core::commit::Record;
+use keyholt_core::id::KeyId;
 use keyholt_core::key::Kind;
 use keyholt_core::owner::Owner;
 use keyholt_core::secret::Fingerprint;
@@ -21,6 +22,21 @@ use support::world::{Seeded, World};
 use tokio::time::Instant;
 
 keyholt_store::contract!(contract, Database::with_node());
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_walk_meets_every_key_that_stays_once() {
+    let (node, database) = Database::with_node().await;
+    let multiply = async |key: KeyId, others: Vec<KeyId>| {
+        let others: Vec<_> = others.into_iter().map(KeyId::uuid).collect();
+        let again = "INSERT INTO keys SELECT (jsonb_populate_record(k, \
+                     jsonb_build_object('id', other, 'current', sha256(other::text::bytea)))).* \
+                     FROM keys k, unnest($2::uuid[]) AS other WHERE k.id = $1";
+        let rows = database.plain().await.execute(again, &[&key.uuid(), &others]).await;
+        assert_eq!(rows.expect("a hundred thousand rows"), 100_000);
+    };
+    keyholt_store::contract::keys::a_long_walk_meets_every_key_that_stays_once(&node, multiply).await;
+    node.close().await;
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_that_start_at_once_on_an_empty_database_all_succeed() {

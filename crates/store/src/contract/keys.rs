@@ -8,6 +8,7 @@ use keyholt_core::issue::{Life, SecretOrigin, Wish};
 use keyholt_core::key::{Key, Kind};
 use keyholt_core::owner::Owner;
 use keyholt_core::pause::suspend;
+use keyholt_core::remove::delete;
 use keyholt_core::revoke::revoke;
 use keyholt_core::scope::{Access, ScopeSet};
 use keyholt_core::text::Tag;
@@ -122,6 +123,61 @@ pub async fn pages_stay_where_they_are_while_keys_come(store: &dyn Store) {
         }
     }
     assert_eq!(seen, newest_first(there));
+}
+
+/// A hundred thousand keys, page by page, while others come and some go: each that stays is met once, and none twice.
+///
+/// So many are not issued one by one: `multiply` writes the row of a key again under each of these ids.
+pub async fn a_long_walk_meets_every_key_that_stays_once<M, W>(store: &dyn Store, multiply: M)
+where
+    M: FnOnce(KeyId, Vec<KeyId>) -> W,
+    W: Future<Output = ()>,
+{
+    let mut world = World::founded(store).await;
+    let acme = world.acme.id;
+    let record = world.user(acme, "ada");
+    let (_, ada) = world.enrolled(store, record).await;
+    world.acme.policy.keys_per_owner = 10_000;
+    // Each issued one stands among a thousand others.
+    let (mut issued, mut others): (Vec<Key>, Vec<KeyId>) = (Vec::new(), Vec::new());
+    for _ in 0..100 {
+        issued.push(world.key(store, world.wish(ada, "one of many")).await);
+        others.extend((0..1_000).map(|_| KeyId::mint(world.now, &mut world.dice)));
+        world.later(1);
+    }
+    multiply(issued[0].id, others.clone()).await;
+
+    let mut query = KeyQuery {
+        limit: Limit::LARGEST,
+        ..KeyQuery::default()
+    };
+    let (mut met, mut gone) = (Vec::new(), BTreeSet::new());
+    loop {
+        let page = store.keys(acme, &query).await.expect("a read");
+        met.extend(page.entries.iter().map(|(key, _)| key.id));
+        query.after = page.next;
+        if query.after.is_none() {
+            break;
+        }
+        // One that was met or one that lies ahead goes, as the dice fall.
+        let going = world.dice.pick(&issued).clone();
+        let (_, comes) = world.issued(world.wish(ada, "came later"));
+        let mut writes = vec![world.sealed(comes)];
+        if gone.insert(going.id) {
+            writes.push(world.sealed(delete(&world.leave(acme), &going, None, world.now)));
+        }
+        store.commit(writes).await.expect("one comes, one goes");
+        world.later(1);
+    }
+    let once: BTreeSet<KeyId> = met.iter().copied().collect();
+    assert_eq!(once.len(), met.len(), "a key was met twice");
+    assert!(gone.len() > 50, "so few went: {}", gone.len());
+    met.retain(|key| !gone.contains(key));
+    let stayed = issued.iter().map(|key| key.id).chain(others);
+    assert!(
+        met == newest_first(stayed.filter(|key| !gone.contains(key))),
+        "a key that stayed was not met in its place"
+    );
 }
 
 /// Each filter by itself, on keys of which each differs from a plain one in one thing.

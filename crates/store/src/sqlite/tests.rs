@@ -6,8 +6,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use futures_util::future::join_all;
+use keyholt_core::id::KeyId;
 use keyholt_core::revoke::revoke;
-use rusqlite::Connection;
+use rusqlite::{Connection, params};
 use tempfile::TempDir;
 
 use super::Sqlite;
@@ -22,6 +23,34 @@ async fn fresh() -> (Sqlite, TempDir) {
 }
 
 crate::contract!(contract, fresh());
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_walk_meets_every_key_that_stays_once() {
+    let (store, _folder) = fresh().await;
+    let multiply = async |key: KeyId, others: Vec<KeyId>| {
+        let written = store.writer.run(move |connection| {
+            connection.execute_batch(
+                "CREATE TEMP TABLE one AS SELECT * FROM keys LIMIT 0; CREATE TEMP TABLE told AS SELECT * FROM abouts LIMIT 0",
+            )?;
+            connection.execute("INSERT INTO one SELECT * FROM keys WHERE id = ?1", [key.uuid()])?;
+            connection.execute("INSERT INTO told SELECT * FROM abouts WHERE number = (SELECT number FROM one)", [])?;
+            let last: i64 = connection.query_row("SELECT max(number) FROM keys", [], |row| row.get(0))?;
+            let instant = connection.unchecked_transaction()?;
+            for (number, other) in (last + 1..).zip(others) {
+                let digest = [other.uuid().as_bytes().as_slice(), other.uuid().as_bytes()].concat();
+                instant
+                    .prepare_cached("UPDATE one SET number = ?1, id = ?2, current = ?3")?
+                    .execute(params![number, other.uuid(), digest])?;
+                instant.prepare_cached("UPDATE told SET number = ?1")?.execute([number])?;
+                instant.prepare_cached("INSERT INTO keys SELECT * FROM one")?.execute([])?;
+                instant.prepare_cached("INSERT INTO abouts SELECT * FROM told")?.execute([])?;
+            }
+            Ok(instant.commit()?)
+        });
+        written.await.expect("a hundred thousand rows");
+    };
+    crate::contract::keys::a_long_walk_meets_every_key_that_stays_once(&store, multiply).await;
+}
 
 /// Where a child process of a test finds its database.
 const CHILD: &str = "KEYHOLT_STORE_TEST_CHILD";
