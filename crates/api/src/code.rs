@@ -155,8 +155,8 @@ catalogue! {
         "The thing is no longer at the revision that `If-Match` names; nothing was done.",
         "Read it again and decide anew.";
     BodyTooLarge = "body_too_large", 413, "Body too large",
-        "The body is larger than 64 KiB, or 16 MiB for an import.",
-        "Send less at once.";
+        "The body is larger than this request takes: 64 KiB, 2 MiB for a batch of questions and 16 MiB for an import, unless the operator set other limits. `detail` names the limit.",
+        "Send less at once, or raise `limits.body_bytes`, `limits.batch_body_bytes` or `limits.import_body_bytes`.";
     UriTooLong = "uri_too_long", 414, "URI too long",
         "Path and query are longer than 8 KiB.",
         "Send shorter filters.";

@@ -16,11 +16,15 @@ use keyholt_api::code::Code;
 use tower::ServiceExt;
 
 use crate::dialects::Desk;
-use crate::http::{BODY_BYTES_MAX, Fail, Settings, client_address};
+use crate::http::{Fail, Settings, client_address};
 use crate::keeper::Keeper;
 use crate::listen::{Connection, Plain, PlainAnswer, Refusal, RequestBody, Service, Way};
 use crate::swift::{self, Asked, Memo};
 
+/// Most bytes of a body that takes the short way after a head that took the long one.
+///
+/// SECURITY: it is held before anybody proved a right to send it, so it must be small, whatever the settings allow.
+const SHORT_BODY_BYTES_MAX: usize = 64 << 10;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What all connections of one worker share.
@@ -110,6 +114,7 @@ impl Service for Front {
             return Way::Long;
         }
         let answered = Asked::read(request.target, request.headers())
+            .filter(|asked| request.body.len() <= asked.body_bytes_max(&settings.bodies))
             .and_then(|asked| asked.answer(keeper, &self.memo, peer, request.body, &mut answer.body));
         if answered.is_none() {
             return Way::Long;
@@ -121,10 +126,11 @@ impl Service for Front {
     }
 
     async fn answer(&self, request: Request<RequestBody>) -> Response<Self::Body> {
-        let is_small = |bytes| bytes <= BODY_BYTES_MAX as u64;
-        let small = request.body().size_hint().exact().is_some_and(is_small);
+        let length = request.body().size_hint().exact();
+        let length = length.and_then(|bytes| usize::try_from(bytes).ok());
+        let length = length.filter(|bytes| *bytes <= SHORT_BODY_BYTES_MAX);
         let (uri, peer) = (request.uri(), self.connection.peer.ip());
-        let may_be_swift = small && request.method() == Method::POST && uri.query().is_none();
+        let may_be_swift = length.is_some() && request.method() == Method::POST && uri.query().is_none();
         let (keeper, settings) = match &self.worker.door {
             Door::Native { keeper, settings }
                 if may_be_swift && !settings.misses_encryption(peer, request.headers()) =>
@@ -136,7 +142,9 @@ impl Service for Front {
         let (parts, body) = request.into_parts();
         let headers = parts.headers.iter();
         let headers = headers.map(|(name, value)| (name.as_str(), value.as_bytes()));
-        let Some(asked) = Asked::read(parts.uri.path(), headers) else {
+        let asked = Asked::read(parts.uri.path(), headers)
+            .filter(|asked| length.is_some_and(|bytes| bytes <= asked.body_bytes_max(&settings.bodies)));
+        let Some(asked) = asked else {
             return self.routed(Request::from_parts(parts, Body::new(body))).await;
         };
         let address = client_address(peer, &parts.headers, &settings.trusted_proxies);
@@ -183,7 +191,7 @@ fn response(answer: PlainAnswer, ids: &RequestIds) -> Response<Full<Bytes>> {
 
 /// The whole of a small body, or what is left of it where it is broken: the long way says what is wrong.
 async fn whole(body: RequestBody) -> Result<Bytes, Body> {
-    match Limited::new(body, BODY_BYTES_MAX).collect().await {
+    match Limited::new(body, SHORT_BODY_BYTES_MAX).collect().await {
         Ok(body) => Ok(body.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(Body::empty()),
         Err(error) => Err(Body::from_stream(futures_util::stream::once(async {

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use zeroize::Zeroizing;
 
+use crate::http::BodyLimits;
 use crate::keeper::{Admitted, BATCH_MAX, Counting, Keeper, Question, Verifier};
 
 /// Where one question is asked.
@@ -61,6 +62,15 @@ impl<'a> Asked<'a> {
         }
         let authorization = authorization.filter(|_| kind == Some(b"application/json"))?;
         Some(Self { target, authorization })
+    }
+
+    /// Most bytes of its body; the long way refuses more.
+    pub fn body_bytes_max(&self, limits: &BodyLimits) -> usize {
+        if self.target == SINGLE {
+            limits.ordinary
+        } else {
+            limits.batch
+        }
     }
 
     /// Writes the answer to `out`, or nothing where the long way must be taken.

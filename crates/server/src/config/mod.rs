@@ -149,8 +149,10 @@ pub struct Limits {
     pub header_bytes: usize,
     /// Path and query.
     pub uri_bytes: usize,
-    /// Body of a request.
+    /// Body of a request that is neither a batch nor an import.
     pub body_bytes: usize,
+    /// Body of a batch of questions.
+    pub batch_body_bytes: usize,
     /// Body of a bulk import.
     pub import_body_bytes: usize,
     /// From a request's first byte to the end of its headers.
@@ -413,6 +415,7 @@ impl Texts<'_> {
                 header_bytes: bytes("limits.header_bytes")?,
                 uri_bytes: bytes("limits.uri_bytes")?,
                 body_bytes: bytes("limits.body_bytes")?,
+                batch_body_bytes: bytes("limits.batch_body_bytes")?,
                 import_body_bytes: bytes("limits.import_body_bytes")?,
                 header_timeout: time("limits.header_timeout")?,
                 body_timeout: time("limits.body_timeout")?,

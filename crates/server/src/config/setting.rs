@@ -214,7 +214,16 @@ pub const SETTINGS: &[Setting] = &[
             most: 1 << 30,
         },
         Fallback::Text("64KiB"),
-        "Body of a request.",
+        "Body of a request that is neither a batch nor an import.",
+    ),
+    open(
+        "limits.batch_body_bytes",
+        Rule::Size {
+            least: 1 << 10,
+            most: 1 << 30,
+        },
+        Fallback::Text("2MiB"),
+        "Body of a batch of questions: 1000 of them, even where each says all that it can about one scope.",
     ),
     open(
         "limits.import_body_bytes",

@@ -1,6 +1,7 @@
 //! Settings from three sources: precedence, origins, refusals that help, secrets that stay hidden.
 
 use super::*;
+use crate::http::BodyLimits;
 
 fn environment(pairs: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
     pairs
@@ -40,7 +41,7 @@ fn nothing_given_means_a_safe_local_service() {
     assert_eq!(config.database, Database::Sqlite(Some("./data/keyholt.db".into())));
     assert!(matches!(&config.master_key, MasterKey::File(path) if path.ends_with("master.key")));
     assert_eq!(config.limits.header_bytes, 16 << 10);
-    assert_eq!(config.limits.import_body_bytes, 16 << 20);
+    assert_eq!(BodyLimits::from(&config.limits), BodyLimits::default());
     assert_eq!(config.limits.idle_timeout, Duration::from_secs(75));
     assert_eq!(config.staleness_max, Duration::from_secs(2));
     assert_eq!(config.workers.on(NonZeroUsize::new(3).unwrap()).get(), 3);

@@ -4,8 +4,9 @@ use axum::extract::{FromRequest, Request};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
+use super::Desk;
 use crate::http::Fail;
-use crate::http::body::{import, import_bytes, ordinary, ordinary_bytes};
+use crate::http::body::{import, ordinary, read_up_to};
 use crate::http::fail::Answer;
 use crate::http::query::pairs;
 
@@ -16,11 +17,11 @@ const PAIRS_MAX: usize = 64;
 #[derive(Debug)]
 pub struct Body(pub Bytes);
 
-impl<S: Send + Sync> FromRequest<S> for Body {
+impl FromRequest<Desk> for Body {
     type Rejection = Fail;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, Fail> {
-        ordinary_bytes(request).await.map(Self)
+    async fn from_request(request: Request, desk: &Desk) -> Result<Self, Fail> {
+        read_up_to(request, desk.settings.bodies.ordinary).await.map(Self)
     }
 }
 
@@ -28,11 +29,11 @@ impl<S: Send + Sync> FromRequest<S> for Body {
 #[derive(Debug)]
 pub struct BigBody(pub Bytes);
 
-impl<S: Send + Sync> FromRequest<S> for BigBody {
+impl FromRequest<Desk> for BigBody {
     type Rejection = Fail;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, Fail> {
-        import_bytes(request).await.map(Self)
+    async fn from_request(request: Request, desk: &Desk) -> Result<Self, Fail> {
+        read_up_to(request, desk.settings.bodies.import).await.map(Self)
     }
 }
 

@@ -11,16 +11,46 @@ use keyholt_api::fault::{FaultCode, Faults, Reason};
 use keyholt_api::import::IMPORT_MAX;
 use serde::de::DeserializeOwned;
 
+use super::Door;
 use super::fail::Fail;
 use super::json_form::{self, FormError};
 use super::query::{expected, unknown_name};
+use crate::config;
 
-/// Most bytes of a body.
-pub const BODY_BYTES_MAX: usize = 64 << 10;
-/// Most bytes of an import.
-pub const IMPORT_BYTES_MAX: usize = 16 << 20;
 /// Longest list in a body.
 pub const LIST_MAX: usize = 1000;
+
+/// How many bytes a body may have, by what it is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct BodyLimits {
+    /// What is not named below.
+    pub ordinary: usize,
+    /// Many questions at once.
+    pub batch: usize,
+    /// An import.
+    pub import: usize,
+}
+
+impl Default for BodyLimits {
+    /// What the settings say where nobody set them.
+    fn default() -> Self {
+        Self {
+            ordinary: 64 << 10,
+            batch: 2 << 20,
+            import: 16 << 20,
+        }
+    }
+}
+
+impl From<&config::Limits> for BodyLimits {
+    fn from(limits: &config::Limits) -> Self {
+        Self {
+            ordinary: limits.body_bytes,
+            batch: limits.batch_body_bytes,
+            import: limits.import_body_bytes,
+        }
+    }
+}
 
 /// A body of an ordinary size.
 #[derive(Debug)]
@@ -34,91 +64,81 @@ pub struct JsonWithBytes<T>(pub T, pub Bytes);
 #[derive(Debug)]
 pub struct MaybeJson<T>(pub T);
 
+/// The body of many questions at once.
+#[derive(Debug)]
+pub struct BatchJson<T>(pub T);
+
 /// The body of an import.
 #[derive(Debug)]
 pub struct BigJson<T>(pub T);
 
-struct Limits {
-    bytes: usize,
-    list: usize,
-}
-
-const ORDINARY: Limits = Limits {
-    bytes: BODY_BYTES_MAX,
-    list: LIST_MAX,
-};
-const IMPORT: Limits = Limits {
-    bytes: IMPORT_BYTES_MAX,
-    list: IMPORT_MAX,
-};
-
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+impl<T: DeserializeOwned> FromRequest<Door> for Json<T> {
     type Rejection = Fail;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, Fail> {
-        let bytes = collect(request, &ORDINARY).await?;
-        read(&bytes, &ORDINARY).map(Self)
+    async fn from_request(request: Request, door: &Door) -> Result<Self, Fail> {
+        let bytes = collect(request, door.settings.bodies.ordinary).await?;
+        ordinary(&bytes).map(Self)
     }
 }
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonWithBytes<T> {
+impl<T: DeserializeOwned> FromRequest<Door> for JsonWithBytes<T> {
     type Rejection = Fail;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, Fail> {
-        let bytes = collect(request, &ORDINARY).await?;
-        let value = read(&bytes, &ORDINARY)?;
+    async fn from_request(request: Request, door: &Door) -> Result<Self, Fail> {
+        let bytes = collect(request, door.settings.bodies.ordinary).await?;
+        let value = ordinary(&bytes)?;
         Ok(Self(value, bytes))
     }
 }
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for MaybeJson<T> {
+impl<T: DeserializeOwned> FromRequest<Door> for MaybeJson<T> {
     type Rejection = Fail;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, Fail> {
+    async fn from_request(request: Request, door: &Door) -> Result<Self, Fail> {
         let silent = !request.headers().contains_key(CONTENT_TYPE) && http_body::Body::is_end_stream(request.body());
         if silent {
-            return read(b"{}", &ORDINARY).map(Self);
+            return ordinary(b"{}").map(Self);
         }
-        let bytes = collect(request, &ORDINARY).await?;
-        read(&bytes, &ORDINARY).map(Self)
+        let bytes = collect(request, door.settings.bodies.ordinary).await?;
+        ordinary(&bytes).map(Self)
     }
 }
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for BigJson<T> {
+impl<T: DeserializeOwned> FromRequest<Door> for BatchJson<T> {
     type Rejection = Fail;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, Fail> {
-        let bytes = collect(request, &IMPORT).await?;
-        read(&bytes, &IMPORT).map(Self)
+    async fn from_request(request: Request, door: &Door) -> Result<Self, Fail> {
+        let bytes = collect(request, door.settings.bodies.batch).await?;
+        ordinary(&bytes).map(Self)
     }
 }
 
-async fn collect(request: Request, limits: &Limits) -> Result<Bytes, Fail> {
+impl<T: DeserializeOwned> FromRequest<Door> for BigJson<T> {
+    type Rejection = Fail;
+
+    async fn from_request(request: Request, door: &Door) -> Result<Self, Fail> {
+        let bytes = collect(request, door.settings.bodies.import).await?;
+        import(&bytes).map(Self)
+    }
+}
+
+async fn collect(request: Request, bytes_max: usize) -> Result<Bytes, Fail> {
     check_type(request.headers())?;
-    read_up_to(request, limits.bytes).await
+    read_up_to(request, bytes_max).await
 }
 
-/// The bytes of a body of an ordinary size, whatever type it says it has.
-pub(crate) async fn ordinary_bytes(request: Request) -> Result<Bytes, Fail> {
-    read_up_to(request, ORDINARY.bytes).await
-}
-
-/// The bytes of an import, whatever type it says it has.
-pub(crate) async fn import_bytes(request: Request) -> Result<Bytes, Fail> {
-    read_up_to(request, IMPORT.bytes).await
-}
-
-/// Reads JSON of an import's size.
+/// Reads JSON with lists as long as an import's.
 pub(crate) fn import<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fail> {
-    read(bytes, &IMPORT)
+    read(bytes, IMPORT_MAX)
 }
 
-/// Reads JSON of an ordinary size: its form first, then its members.
+/// Reads JSON with lists of an ordinary length: its form first, then its members.
 pub(crate) fn ordinary<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fail> {
-    read(bytes, &ORDINARY)
+    read(bytes, LIST_MAX)
 }
 
-async fn read_up_to(request: Request, bytes_max: usize) -> Result<Bytes, Fail> {
+/// The bytes of a body, whatever type it says it has.
+pub(crate) async fn read_up_to(request: Request, bytes_max: usize) -> Result<Bytes, Fail> {
     let too_large = || {
         let detail = format!("the body is larger than {bytes_max} bytes");
         Fail::saying(Code::BodyTooLarge, detail)
@@ -168,8 +188,8 @@ fn check_type(headers: &HeaderMap) -> Result<(), Fail> {
     }
 }
 
-fn read<T: DeserializeOwned>(bytes: &[u8], limits: &Limits) -> Result<T, Fail> {
-    json_form::check(bytes, limits.list)?;
+fn read<T: DeserializeOwned>(bytes: &[u8], list_max: usize) -> Result<T, Fail> {
+    json_form::check(bytes, list_max)?;
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();

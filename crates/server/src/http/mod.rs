@@ -55,7 +55,7 @@ use keyholt_api::code::Code;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-pub use body::BODY_BYTES_MAX;
+pub use body::BodyLimits;
 pub(crate) use body::json;
 pub use client_address::client_address;
 pub use fail::Fail;
@@ -74,7 +74,7 @@ use crate::oauth::{introspect, metadata, revoke, statuses, token};
 #[derive(Clone)]
 pub(crate) struct Door {
     pub(crate) keeper: Arc<Keeper>,
-    settings: Arc<Settings>,
+    pub(crate) settings: Arc<Settings>,
     openapi: Bytes,
     parameters: Arc<Parameters>,
 }
@@ -86,6 +86,8 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpNet>,
     /// Whether a credential may come in the clear.
     pub encryption: Encryption,
+    /// How large bodies may be.
+    pub bodies: BodyLimits,
     /// Where pages come from that may use the session cookie, if the operator said so; else where the browser says.
     pub origin: Option<String>,
 }
@@ -106,6 +108,7 @@ impl Settings {
         Self {
             trusted_proxies: config.trusted_proxies.clone(),
             encryption: Encryption::of(config),
+            bodies: (&config.limits).into(),
             origin: config
                 .public_url
                 .as_ref()

@@ -16,7 +16,7 @@ use keyholt_core::text::Tag;
 use keyholt_core::verify::Verification;
 
 use super::Door;
-use super::body::{Json, json};
+use super::body::{BatchJson, Json, json};
 use super::fail::{Answer, Fail};
 use super::place::{Caller, InProject};
 use crate::keeper::{self, Keeper, Question};
@@ -37,7 +37,11 @@ pub async fn verify(State(door): State<Door>, Caller(actor): Caller, Json(body):
 /// As many questions as there are items, answered in their order.
 #[utoipa::path(post, path = "/v1/verify/batch", operation_id = "verify_batch", tag = "Verify",
     request_body = VerifyBatch, responses((status = 200, description = "The verdicts.", body = Verdicts)))]
-pub async fn batch(State(door): State<Door>, Caller(actor): Caller, Json(body): Json<VerifyBatch>) -> Answer<Response> {
+pub async fn batch(
+    State(door): State<Door>,
+    Caller(actor): Caller,
+    BatchJson(body): BatchJson<VerifyBatch>,
+) -> Answer<Response> {
     door.keeper.may_verify(&actor, actor.home)?;
     if body.items.len() > BATCH_MAX {
         let reason = format!("may have at most {BATCH_MAX} entries");

@@ -8,9 +8,8 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use zeroize::Zeroizing;
 
 use super::fail::OAuthFail;
+use crate::http::Door;
 
-/// Most bytes of a form.
-const FORM_BYTES_MAX: usize = 64 << 10;
 /// Most parameters of a form.
 const PARAMETERS_MAX: usize = 64;
 
@@ -50,10 +49,11 @@ impl Form {
     }
 }
 
-impl<S: Send + Sync> FromRequest<S> for Form {
+impl FromRequest<Door> for Form {
     type Rejection = OAuthFail;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, OAuthFail> {
+    async fn from_request(request: Request, door: &Door) -> Result<Self, OAuthFail> {
+        let bytes_max = door.settings.bodies.ordinary;
         let headers = request.headers();
         let is_form = headers
             .get(CONTENT_TYPE)
@@ -66,11 +66,11 @@ impl<S: Send + Sync> FromRequest<S> for Form {
         let declared = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
         if declared
             .and_then(|length| length.parse::<usize>().ok())
-            .is_some_and(|length| length > FORM_BYTES_MAX)
+            .is_some_and(|length| length > bytes_max)
         {
             return Err(OAuthFail::too_large());
         }
-        match Limited::new(request.into_body(), FORM_BYTES_MAX).collect().await {
+        match Limited::new(request.into_body(), bytes_max).collect().await {
             Ok(collected) => Self::read(&collected.to_bytes()),
             Err(error) if error.is::<LengthLimitError>() => Err(OAuthFail::too_large()),
             Err(_) => Err(OAuthFail::request("the body broke off, or did not arrive in time")),

@@ -4,6 +4,7 @@ mod acts;
 mod audit;
 mod backup;
 mod bad_inputs;
+mod body_limits;
 mod coverage;
 mod credentials;
 mod dialects;

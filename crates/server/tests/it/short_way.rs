@@ -25,14 +25,16 @@ const LIMITS: Limits = Limits {
     idle_timeout: Duration::from_secs(20),
 };
 
-fn open_to_the_street(house: &House) -> Handle {
+/// The native API of a house on a port of its own.
+pub fn open_to_the_street(house: &House, settings: Settings) -> Handle {
     let keeper = Arc::clone(&house.keeper);
-    let router = router(Arc::clone(&keeper), Arc::new(Settings::default()));
+    let settings = Arc::new(settings);
+    let router = router(Arc::clone(&keeper), Arc::clone(&settings));
     let listener = listen::bind("127.0.0.1:0".parse().unwrap()).unwrap();
     listen::listen(listener, &Transport::Plain, NonZeroUsize::MIN, LIMITS, move |_| {
         let door = Door::Native {
             keeper: Arc::clone(&keeper),
-            settings: Arc::default(),
+            settings: Arc::clone(&settings),
         };
         let worker = Rc::new(Worker::new(door, router.clone(), [7; 8]));
         move |connection| Front::new(Rc::clone(&worker), connection)
@@ -41,9 +43,8 @@ fn open_to_the_street(house: &House) -> Handle {
 }
 
 /// The head's lines without those that differ by nature, sorted, and the body.
-fn ask(address: SocketAddr, secret: &str, path: &str, more: &str, body: &Value) -> (Vec<String>, Value) {
+pub fn ask(address: SocketAddr, secret: &str, path: &str, more: &str, body: &str) -> (Vec<String>, Value) {
     let mut stream = TcpStream::connect(address).unwrap();
-    let body = body.to_string();
     let length = body.len();
     let request = format!(
         "POST {path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {secret}\r\nContent-Type: application/json\r\n\
@@ -79,7 +80,7 @@ async fn both_ways_give_the_same_answer_to_the_letter() {
     let key = house
         .issue(wish(Owner::User(bob.id), "key").scopes(&["a:b", "a:c"]))
         .await;
-    let handle = open_to_the_street(&house);
+    let handle = open_to_the_street(&house, Settings::default());
     let address = handle.local_addr();
     let good = json!({"credential": key.secret, "scopes": ["a:b"]});
     let single = "/v1/verify";
@@ -157,6 +158,7 @@ async fn both_ways_give_the_same_answer_to_the_letter() {
         ),
     ];
     for (path, secret, body) in cases {
+        let body = body.to_string();
         let short = ask(address, secret, path, "", &body);
         let mut long = ask(address, secret, path, "X-Request-Id: mine\r\n", &body);
         // A problem names the request.

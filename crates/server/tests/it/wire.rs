@@ -40,7 +40,12 @@ impl Wire {
 
     /// The same door, where clients are promised an encrypted connection or not.
     pub fn with(keeper: &Arc<Keeper>, encryption: Encryption) -> Self {
-        Self(router(Arc::clone(keeper), settings(encryption)))
+        Self::settled(keeper, settings(encryption))
+    }
+
+    /// The same door, as the operator settled it.
+    pub fn settled(keeper: &Arc<Keeper>, settings: Arc<Settings>) -> Self {
+        Self(router(Arc::clone(keeper), settings))
     }
 
     /// What a dialect answers for a project.
@@ -55,7 +60,11 @@ impl Wire {
         project: &str,
         encryption: Encryption,
     ) -> Self {
-        let desk = Desk::new(Arc::clone(keeper), dialect, project, settings(encryption));
+        Self::behind(Desk::new(Arc::clone(keeper), dialect, project, settings(encryption)))
+    }
+
+    /// What is answered at a desk.
+    pub fn behind(desk: Desk) -> Self {
         Self(dialects::router(desk))
     }
 
@@ -152,6 +161,6 @@ fn settings(encryption: Encryption) -> Arc<Settings> {
     Arc::new(Settings {
         trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
         encryption,
-        origin: None,
+        ..Settings::default()
     })
 }
