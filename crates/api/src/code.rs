@@ -222,7 +222,7 @@ catalogue! {
         "Repeat the request; if it fails again, tell the operator the request's id.";
     Tampered = "tampered", 500, "Tampered record",
         "The stored record is not as Keyholt wrote it: somebody changed the database. An alarm was raised.",
-        "Tell the operator; a key works again only when it is issued anew.";
+        "Tell the operator, who alone may still revoke or delete such a key; it works again only when it is issued anew.";
     TransferCoding = "transfer_coding", 501, "Transfer coding not supported",
         "The body has a transfer coding other than `chunked`.",
         "Send the body plain or chunked.";

@@ -338,6 +338,13 @@ impl Commit {
         }
     }
 
+    /// The same commit about a record that somebody changed in the database: nothing that it said is told as if it were true.
+    pub(crate) fn about_tampered(mut self) -> Self {
+        self.event.owner = None;
+        self.event.before = Some(json!({ "tampered": true }));
+        self
+    }
+
     pub(crate) fn guarded(mut self, guard: Guard) -> Self {
         self.guard = Some(guard);
         self

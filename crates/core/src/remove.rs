@@ -18,3 +18,11 @@ pub fn delete(permit: &Permit<WriteKeys>, key: &Key, cause: Option<Cause>, now: 
         now,
     )
 }
+
+/// Deletes a key whose row somebody changed in the database.
+///
+/// SECURITY: whose it is, and of which project, is what the row says, and so nobody knows. Whoever calls this must have every
+/// key of every project in reach.
+pub fn delete_tampered(permit: &Permit<WriteKeys>, row: &Key, cause: Option<Cause>, now: Moment) -> Commit {
+    delete(permit, row, cause, now).about_tampered()
+}

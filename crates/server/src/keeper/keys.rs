@@ -360,6 +360,8 @@ impl Keeper {
     }
 
     /// Ends a key for good. Again and again comes to the same: the first time and cause are kept.
+    ///
+    /// To an operator a row that somebody changed in the database is no obstacle.
     pub async fn revoke_key(
         &self,
         actor: &Actor,
@@ -368,6 +370,10 @@ impl Keeper {
         cause: Cause,
         based_on: Option<Revision>,
     ) -> Result<KeyView, Refusal> {
+        if let Some(broken) = self.broken_key(actor, project, id, based_on).await? {
+            let key = self.revoke_broken(broken, cause).await?;
+            return self.view(key).await;
+        }
         let change = |permit: &Permit<WriteKeys>, key: &Key, _: Circumstances<'_>, now: Moment, _: &mut dyn Entropy| {
             self.keep_a_way_in(project, Loss::Keys(&[id]))?;
             Ok(revoke(permit, key, cause.clone(), now))
@@ -379,6 +385,8 @@ impl Keeper {
     }
 
     /// Takes a key's record out; the audit trail stays.
+    ///
+    /// To an operator a row that somebody changed in the database is no obstacle.
     pub async fn delete_key(
         &self,
         actor: &Actor,
@@ -387,6 +395,9 @@ impl Keeper {
         cause: Option<Cause>,
         based_on: Option<Revision>,
     ) -> Result<(), Refusal> {
+        if let Some(broken) = self.broken_key(actor, project, id, based_on).await? {
+            return self.delete_broken(broken, cause).await;
+        }
         let change = |permit: &Permit<WriteKeys>, key: &Key, _: Circumstances<'_>, now: Moment, _: &mut dyn Entropy| {
             self.keep_a_way_in(project, Loss::Keys(&[id]))?;
             Ok(Some((key.clone(), delete(permit, key, cause.clone(), now))))

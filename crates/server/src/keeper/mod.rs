@@ -4,6 +4,7 @@
 //! applied to the keyring, and only then answered.
 
 mod adoption;
+mod broken;
 mod bulk;
 mod descendants;
 mod exposure;
