@@ -22,7 +22,8 @@ use crate::time::{Expiry, Moment, Span};
 use crate::verify::{Dossier, Form, Stopped};
 
 pub use self::mint::{
-    ComponentWish, Mint, MintError, Subject, TokenWish, Wished, default_audience, extra_claims, mint, mint_component,
+    COMPONENT_STARTED, ComponentWish, Mint, MintError, Subject, TokenWish, Wished, component_started, default_audience,
+    extra_claims, mint, mint_component,
 };
 pub use self::recall::{RevokedToken, forget, recall};
 pub use self::status::{Epoch, LIST_BYTES, STATUS_BITS, Status, StatusIndex, StatusList};

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     ACTORS_MAX, Bearer, EXTRA_BYTES_MAX, Generation, RESERVED_CLAIMS, SCOPE_CLAIM_BYTES_MAX, Token, bound_to,
     component_permissions,
 };
+use crate::actor::{Permit, WriteSessions};
+use crate::audit::{Event, Noun, Outcome, Target};
+use crate::commit::Commit;
 use crate::entropy::Entropy;
 use crate::id::TokenId;
 use crate::key::{Allowed, Bounds};
@@ -17,6 +20,9 @@ use crate::scope::{Access, SCOPES_MAX, Scope, ScopeSet};
 use crate::text::{Audience, Metadata};
 use crate::time::{Expiry, Moment, Span};
 use crate::verify::Dossier;
+
+/// The action of the event that a component session leaves.
+pub const COMPONENT_STARTED: &str = "component_session.start";
 
 /// What the caller wishes for.
 #[derive(Clone, Debug)]
@@ -196,6 +202,33 @@ pub fn mint_component(
         hands_on: wish.keys_last_at_most.map(|most| Span::secs(most.ms() / 1_000)),
         ..token
     })
+}
+
+/// The event that a component session was started; the token itself is kept nowhere.
+pub fn component_started(permit: &Permit<WriteSessions>, token: &Token, now: Moment) -> Commit {
+    let actor = permit.actor();
+    let event = Event {
+        project: token.project,
+        at: now,
+        action: COMPONENT_STARTED.to_owned(),
+        outcome: Outcome::Done,
+        actor: Some(actor.into()),
+        target: Target {
+            noun: Noun::Token,
+            id: Some(token.id.uuid()),
+        },
+        owner: Some(token.owner),
+        cause: None,
+        source: actor.source.clone(),
+        before: None,
+        after: Some(json!({
+            "access": token.access,
+            "audience": token.audience,
+            "expires_at": token.expires_at,
+            "keys_last_at_most": token.hands_on,
+        })),
+    };
+    Commit::by_itself(event, Vec::new())
 }
 
 /// What a back end wishes for.

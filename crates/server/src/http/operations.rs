@@ -4,6 +4,8 @@ use keyholt_core::actor::{
     Action, Explain, Operate, ReadAudit, ReadKeys, ReadOwners, ReadProject, Verify, WriteKeys, WriteOwners,
     WriteProject, WriteSessions,
 };
+use keyholt_core::audit::Noun;
+use keyholt_core::token::COMPONENT_STARTED;
 
 /// One operation of the native API.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -18,6 +20,15 @@ pub struct Operation {
     pub needs: Needs,
     /// The action of its audit event; `None` for what changes nothing.
     pub audit: Option<&'static str>,
+}
+
+/// The kind of thing that an action is done to. Its first word says it, but for what is kept as something else.
+pub fn done_to(action: &str) -> Option<Noun> {
+    match action.split_once('.')?.0 {
+        "session" => Some(Noun::Key),
+        "component_session" => Some(Noun::Token),
+        word => Noun::parse(word),
+    }
 }
 
 /// What a caller needs.
@@ -172,7 +183,7 @@ pub const fn operations() -> &'static [Operation] {
         "list_signing_keys" GET "/v1/projects/{project}/signing-keys" READ_PROJECT, None;
         "rotate_signing_key" POST "/v1/projects/{project}/signing-keys" WRITE_PROJECT, Some("signing_key.rotate");
         "withdraw_signing_key" POST "/v1/projects/{project}/signing-keys/{kid}/withdraw" WRITE_PROJECT, Some("signing_key.withdraw");
-        "start_component_session" POST "/v1/projects/{project}/component-sessions" WRITE_SESSIONS, None;
+        "start_component_session" POST "/v1/projects/{project}/component-sessions" WRITE_SESSIONS, Some(COMPONENT_STARTED);
 
         "oauth_introspect" POST "/oauth/introspect" Needs::Client, None;
         "oauth_revoke" POST "/oauth/revoke" Needs::Client, Some("token.revoke");

@@ -1,9 +1,10 @@
 //! Who calls and what the path names, as arguments of handlers.
 
-use axum::extract::{FromRequestParts, RawPathParams};
+use axum::extract::{FromRequestParts, MatchedPath, RawPathParams};
 use http::request::Parts;
 use keyholt_api::code::Code;
 use keyholt_core::actor::{Actor, Source};
+use keyholt_core::audit::{Noun, Target};
 use keyholt_core::id::{KeyId, ProjectId, RoleId, TeamId, UserId};
 use keyholt_core::owner::{Owner, OwnerKind};
 use uuid::Uuid;
@@ -12,6 +13,8 @@ use super::Door;
 use super::cookie;
 use super::credential;
 use super::fail::Fail;
+use super::operations::{Operation, done_to, operations};
+use crate::keeper::Attempted;
 
 /// From where the request came; for the few operations that need no credential.
 #[derive(Clone, Debug)]
@@ -85,9 +88,29 @@ impl FromRequestParts<Door> for InProject {
     async fn from_request_parts(parts: &mut Parts, door: &Door) -> Result<Self, Fail> {
         let Caller(actor) = Caller::from_request_parts(parts, door).await?;
         let word = word(parts, "project").await?;
-        let project = door.keeper.project_named(&actor, &word)?;
+        let params = params(parts).await?;
+        let project = door.keeper.enter(&actor, &word, || attempted(parts, &params)).await?;
         Ok(Self { actor, project })
     }
+}
+
+/// What a request would change, as far as its path tells; nothing for one that only reads.
+fn attempted(parts: &Parts, params: &RawPathParams) -> Option<Attempted> {
+    let path = parts.extensions.get::<MatchedPath>()?;
+    let is_it = |known: &&Operation| known.path == path.as_str() && known.method == parts.method.as_str();
+    let action = operations().iter().find(is_it)?.audit?;
+    let noun = done_to(action)?;
+    let names = |name: &str| Noun::parse(name) == Some(noun) || (noun, name) == (Noun::Key, "session");
+    // SECURITY: an id is told as it was written. A name is not looked up: nobody is told what goes by it elsewhere.
+    let id = params
+        .iter()
+        .find(|(name, _)| names(name))
+        .and_then(|(_, word)| word.parse::<KeyId>().ok());
+    let target = Target {
+        noun,
+        id: id.map(KeyId::uuid),
+    };
+    Some(Attempted { action, target })
 }
 
 /// The project that the path names, as it is written there; for what needs no credential.

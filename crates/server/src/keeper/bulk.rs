@@ -60,7 +60,7 @@ impl Keeper {
         let attempt = || Attempt {
             actor,
             project,
-            action: "key.import",
+            action: "key.issue",
             target: Target {
                 noun: Noun::Key,
                 id: None,

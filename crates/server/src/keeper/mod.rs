@@ -4,6 +4,7 @@
 //! applied to the keyring, and only then answered.
 
 mod adoption;
+mod attempt;
 mod broken;
 mod bulk;
 mod descendants;
@@ -38,7 +39,7 @@ use std::time::Duration;
 
 use keyholt_api::code::Code;
 use keyholt_core::actor::{Action, Actor, Permit, Source, Subject, WriteKeys};
-use keyholt_core::audit::{Event, Noun, Target};
+use keyholt_core::audit::Noun;
 use keyholt_core::commit::{Change, Commit, Record, Revision};
 use keyholt_core::denial::Denial;
 use keyholt_core::entropy::Entropy;
@@ -54,6 +55,7 @@ use keyholt_core::verify::{Ask, Form, Verification, judge};
 use keyholt_store::{Binding, CommitError, EventNumber, Loaded, Store, StoreError, TimeKept, UseOutcome, Write};
 use tracing::Instrument;
 
+pub use attempt::Attempted;
 pub use bulk::{BULK_MAX, Import, ImportRefusal, Imported, Rehearsal};
 pub use descendants::{DESCENDANTS_MAX, Descendants, Extent};
 pub use follow::Background;
@@ -80,6 +82,7 @@ pub use verify::{
 use crate::clock::Clock;
 use crate::keyring::directory::noun_of;
 use crate::keyring::ring::{Found, Integrity, Keyring};
+use attempt::Attempt;
 use progress::{Arrivals, Progress};
 use signers::Signers;
 use tokens::Credential;
@@ -532,39 +535,6 @@ impl Keeper {
             .unwrap_or_else(|error| Err(CommitError::Uncertain(lost(error))))
     }
 
-    /// Puts a refused attempt into the audit trail and hands the refusal on.
-    async fn refused<T>(&self, refusal: Refusal, attempt: Attempt<'_>) -> Result<T, Refusal> {
-        self.write_attempt(&refusal, attempt).await;
-        Err(refusal)
-    }
-
-    async fn write_attempt(&self, refusal: &Refusal, attempt: Attempt<'_>) {
-        if refusal.is_attempt() {
-            let Attempt {
-                actor,
-                project,
-                action,
-                target,
-                owner,
-            } = attempt;
-            // An attempt on another project is written into the actor's own: the other one must not be written to, nor learn of it.
-            let there = actor.is_operator() && self.keyring.project(project).is_some();
-            let project = if there { project } else { actor.home };
-            let event = Event::refused(
-                actor,
-                project,
-                action,
-                target,
-                owner,
-                refusal.code().as_str(),
-                self.now(),
-            );
-            if let Err(error) = self.commit(vec![Commit::refusal(event)]).await {
-                tracing::warn!(action, code = refusal.code().as_str(), %error, "a refused attempt could not be written to the audit trail");
-            }
-        }
-    }
-
     /// Checks the revision that a caller says its change is based on.
     fn based_on(expected: Option<Revision>, found: Revision, noun: Noun) -> Result<(), Refusal> {
         match expected {
@@ -572,15 +542,6 @@ impl Keeper {
             _ => Ok(()),
         }
     }
-}
-
-/// Somebody's attempt at a change, for the audit trail.
-struct Attempt<'a> {
-    actor: &'a Actor,
-    project: ProjectId,
-    action: &'a str,
-    target: Target,
-    owner: Option<Owner>,
 }
 
 /// Why nobody is recognised.

@@ -1,7 +1,7 @@
 //! First run: founds Keyholt on an empty store, and makes the first operator from a one-time token.
 
 use keyholt_core::actor::Source;
-use keyholt_core::audit::Noun;
+use keyholt_core::audit::{Event, Noun, Outcome, Target};
 use keyholt_core::commit::Record;
 use keyholt_core::found::{FirstOperator, FoundError, found_keyholt, renew_setup, set_up, setup_token};
 use keyholt_core::id::SYSTEM;
@@ -12,6 +12,7 @@ use keyholt_core::setup::Setup;
 use keyholt_core::text::TextError;
 use keyholt_store::CommitError;
 
+use super::guesses::Guesser;
 use super::{Keeper, Refusal};
 
 /// What a start found.
@@ -77,7 +78,7 @@ impl Keeper {
         // Asked first: once it is over, an attempt costs nothing.
         let setup = self.setup().filter(Setup::is_open).ok_or(Refusal::SetUpComplete)?;
         let system = self.keyring.project(SYSTEM).ok_or(Refusal::NotFound(Noun::Project))?;
-        let address = source.address;
+        let from = source.clone();
         let made = match Presented::parse(token) {
             Err(Malformed) => Err(FoundError::Token),
             Ok(presented) => self.mint(|now, entropy| {
@@ -88,8 +89,10 @@ impl Keeper {
         let (issued, commit) = match made {
             Ok(made) => made,
             Err(error) => {
-                self.wrong(address)?;
-                return Err(error.into());
+                self.wrong(from.address)?;
+                let refusal = error.into();
+                self.write_wrong_token(&refusal, from).await;
+                return Err(refusal);
             }
         };
         let user = commit.changes().iter().find_map(|change| match change.record() {
@@ -103,6 +106,35 @@ impl Keeper {
         }
         let user = user.ok_or(Refusal::NotFound(Noun::User))?;
         Ok(Operator { user, issued })
+    }
+
+    /// Puts a wrong set-up token into the audit trail.
+    ///
+    /// SECURITY: whoever shows one is nobody yet. What one source may show is limited, and so is here what all sources
+    /// together may write.
+    async fn write_wrong_token(&self, refusal: &Refusal, source: Source) {
+        if self.guesses.failed(Guesser::AT_SET_UP, self.clock.elapsed()).is_err() {
+            return;
+        }
+        self.write_refusal(Event {
+            project: SYSTEM,
+            at: self.now(),
+            action: "setup.complete".to_owned(),
+            outcome: Outcome::Refused {
+                code: refusal.code().as_str().to_owned(),
+            },
+            actor: None,
+            target: Target {
+                noun: Noun::Setup,
+                id: Some(SYSTEM.uuid()),
+            },
+            owner: None,
+            cause: None,
+            source,
+            before: None,
+            after: None,
+        })
+        .await;
     }
 
     fn setup(&self) -> Option<Setup> {

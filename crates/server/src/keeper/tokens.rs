@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, PoisonError};
 
 use keyholt_core::actor::{Actor, SESSIONS_WRITE, Source, Subject as Reach, WriteSessions};
-use keyholt_core::audit::Noun;
+use keyholt_core::audit::{Noun, Target};
 use keyholt_core::id::{KeyId, ProjectId};
 use keyholt_core::key::Kind;
 use keyholt_core::owner::Owner;
@@ -13,13 +13,14 @@ use keyholt_core::secret::Presented;
 use keyholt_core::text::Audience;
 use keyholt_core::time::Moment;
 use keyholt_core::token::{
-    Bearer, COMPONENT_LIFETIME_MAX, ComponentWish, Mint, MintError, Narrowed, RESERVED_CLAIMS, StatusIndex, Subject,
-    Token, TokenWish, default_audience, extra_claims, mint, mint_component,
+    Bearer, COMPONENT_LIFETIME_MAX, COMPONENT_STARTED, ComponentWish, Mint, MintError, Narrowed, RESERVED_CLAIMS,
+    StatusIndex, Subject, Token, TokenWish, component_started, default_audience, extra_claims, mint, mint_component,
 };
 use keyholt_core::verify::{Ask, Dossier, Verification, judge, standing};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
+use super::attempt::Attempt;
 use super::statuses::status_claim;
 use super::{Issuer, Keeper, Refusal, Unauthenticated};
 use crate::jose::{ACCESS_TOKEN, is_compact};
@@ -300,7 +301,41 @@ impl Keeper {
         owner: Owner,
         wish: ComponentWish,
     ) -> Result<AccessToken, Refusal> {
-        self.permit::<WriteSessions>(actor, project, Reach::Project, Noun::Project)?;
+        let target = Target {
+            noun: Noun::Token,
+            id: None,
+        };
+        let attempt = || Attempt {
+            actor,
+            project,
+            action: COMPONENT_STARTED,
+            target,
+            owner: self.keyring.owner_entry(owner).map(|_| owner),
+        };
+        let decided = self
+            .permit::<WriteSessions>(actor, project, Reach::Project, Noun::Project)
+            .and_then(|permit| {
+                let (issuer, token) = self.component(actor, project, owner, wish)?;
+                let started = component_started(&permit, &token, self.now());
+                Ok((issuer, token, started))
+            });
+        let (issuer, token, started) = match decided {
+            Ok(decided) => decided,
+            Err(refusal) => return self.refused(refusal, attempt()).await,
+        };
+        let made = self.signed(&issuer, token, None, BTreeMap::new()).await?;
+        // Before it is handed out: what cannot be written down does not happen.
+        self.commit(vec![started]).await?;
+        Ok(made)
+    }
+
+    fn component(
+        &self,
+        actor: &Actor,
+        project: ProjectId,
+        owner: Owner,
+        wish: ComponentWish,
+    ) -> Result<(Arc<Issuer>, Token), Refusal> {
         let lacks = || Refusal::Lacks { scope: SESSIONS_WRITE };
         let found = self.back_end(actor, project)?;
         let issuer = self.issuer(project).ok_or(Refusal::NotFound(Noun::Project))?;
@@ -325,8 +360,7 @@ impl Keeper {
             let mut entropy = self.entropy.lock().unwrap_or_else(PoisonError::into_inner);
             mint_component(key, owner, bearer, wish, world, now, &mut **entropy)
         });
-        let token = minted.ok_or_else(lacks)??;
-        self.signed(&issuer, token, None, BTreeMap::new()).await
+        Ok((issuer, minted.ok_or_else(lacks)??))
     }
 
     async fn signed(

@@ -1,5 +1,6 @@
 //! The audit trail: every change and its event are one; where the event cannot be written nothing changes.
 
+mod attempts;
 mod deeds;
 mod outage;
 mod refused;
