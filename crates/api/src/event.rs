@@ -7,6 +7,7 @@ use keyholt_core::id::{KeyId, ProjectId};
 use keyholt_core::time::Moment;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
@@ -71,7 +72,7 @@ pub struct EventActor {
 /// What it was done to.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct EventTarget {
-    /// `project`, `role`, `user`, `team`, `service`, `key` or `setup`.
+    /// What kind of thing.
     #[schema(value_type = EventNoun)]
     pub kind: Noun,
     /// Which; `null` where it does not exist, or where many were meant.
@@ -144,10 +145,7 @@ pub struct EventFilter {
     pub action: Option<String>,
     /// About this thing, such as `key:0199a3c4-7b1e-7c00-8000-6f9d2f3f1a20`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[param(
-        pattern = "^(setup|project|role|user|team|service|key):[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$",
-        nullable = false
-    )]
+    #[param(schema_with = target_schema)]
     pub target: Option<String>,
     /// Done with the key of this id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -170,6 +168,16 @@ pub struct EventFilter {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[param(format = DateTime, nullable = false)]
     pub until: Option<String>,
+}
+
+/// A kind of thing and an id. The kinds are those that [`Noun`] has: what is accepted and what is declared are one list.
+fn target_schema() -> Schema {
+    let nouns = Noun::ALL.map(Noun::as_str).join("|");
+    let pattern = format!("^({nouns}):[0-9a-f]{{8}}(-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}$");
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .pattern(Some(pattern))
+        .into()
 }
 
 /// Filters that were read; an owner is still to be looked up.

@@ -7,7 +7,10 @@ use keyholt_core::id::{RoleId, looks_like_id};
 use keyholt_core::owner::{Owner, OwnerKind};
 use keyholt_core::text::ExternalId;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use serde_json::json;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, OneOfBuilder, Schema, SchemaType, Type};
+use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 
 use crate::fault::{FaultCode, Reason};
@@ -80,9 +83,8 @@ impl FromStr for OwnerReference {
 }
 
 /// An owner as a body names it: one member, whose name is the kind.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[schema(examples(json!({"user": "u_42"})))]
 pub enum OwnerChoice {
     /// A user, by id or external id.
     User(String),
@@ -91,6 +93,28 @@ pub enum OwnerChoice {
     /// A service, by id or name.
     Service(String),
 }
+
+impl PartialSchema for OwnerChoice {
+    fn schema() -> RefOr<Schema> {
+        let choice = |member: &str, description| {
+            let name = ObjectBuilder::new().schema_type(SchemaType::Type(Type::String));
+            ObjectBuilder::new()
+                .description(Some(description))
+                .property(member, name)
+                .required(member)
+                .additional_properties(Some(AdditionalProperties::FreeForm(false)))
+        };
+        OneOfBuilder::new()
+            .description(Some("An owner as a body names it: one member, whose name is the kind."))
+            .item(choice("user", "A user, by id or external id."))
+            .item(choice("team", "A team, by id or external id."))
+            .item(choice("service", "A service, by id or name."))
+            .examples([json!({"user": "u_42"})])
+            .into()
+    }
+}
+
+impl ToSchema for OwnerChoice {}
 
 impl OwnerChoice {
     /// The reference in it.

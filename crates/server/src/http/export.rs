@@ -12,7 +12,7 @@ use http::HeaderValue;
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use keyholt_api::event::{Event, EventFilter};
 use keyholt_api::fault::{FaultCode, Faults, Reason};
-use keyholt_api::words::{EventOutcome, ExportFormat};
+use keyholt_api::words::ExportFormat;
 use keyholt_core::actor::Actor;
 use keyholt_core::id::ProjectId;
 use keyholt_store::{EventQuery, NumberedEvent, Page};
@@ -48,46 +48,23 @@ const COLUMNS: [&str; 19] = [
     "after",
 ];
 
-/// Which events to take away, and in what form.
+/// In what form.
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct ExportRequest {
+pub struct ExportForm {
     /// `jsonl` (when left out) or `csv`.
     #[serde(default)]
     #[param(value_type = Option<ExportFormat>, inline, nullable = false)]
     format: Option<String>,
-    /// With this action, such as `key.revoke`, or of this kind: `key.*`.
-    #[serde(default)]
-    #[param(max_length = 64, pattern = r"^[a-z_.]+(\.\*)?$", nullable = false)]
-    action: Option<String>,
-    /// About this thing, such as `key:0199a3c4-7b1e-7c00-8000-6f9d2f3f1a20`.
-    #[serde(default)]
-    #[param(
-        pattern = "^(setup|project|role|user|team|service|key):[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$",
-        nullable = false
-    )]
-    target: Option<String>,
-    /// Done with the key of this id.
-    #[serde(default)]
-    #[param(format = Uuid, nullable = false)]
-    actor: Option<String>,
-    /// About something of this owner, such as `user:u_42`.
-    #[serde(default)]
-    #[param(max_length = 140, pattern = "^(user|team|service):.+$", nullable = false)]
-    owner: Option<String>,
-    /// `done` or `refused`.
-    #[serde(default)]
-    #[param(value_type = Option<EventOutcome>, inline, nullable = false)]
-    outcome: Option<String>,
-    /// From this instant on.
-    #[serde(default)]
-    #[param(format = DateTime, nullable = false)]
-    since: Option<String>,
-    /// Before this instant.
-    #[serde(default)]
-    #[param(format = DateTime, nullable = false)]
-    until: Option<String>,
+}
+
+/// Which events to take away, and in what form. Parameters that are neither were refused before.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct ExportRequest {
+    #[serde(flatten)]
+    form: ExportForm,
+    #[serde(flatten)]
+    filter: EventFilter,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -100,11 +77,11 @@ enum Format {
 ///
 /// All that the filters find, newest first, as JSON Lines or as CSV whose cells are safe in a spreadsheet.
 #[utoipa::path(get, path = "/v1/projects/{project}/events/export", operation_id = "export_events", tag = "Audit",
-    params(ExportRequest),
+    params(ExportForm, EventFilter),
     responses((status = 200, description = "The events, one a line.",
         content((String = "application/jsonl"), (String = "text/csv")))))]
 pub async fn export(State(door): State<Door>, at: InProject, Query(wish): Query<ExportRequest>) -> Answer<Response> {
-    let format = match wish.format.as_deref() {
+    let format = match wish.form.format.as_deref() {
         None | Some("jsonl") => Format::JsonLines,
         Some("csv") => Format::Csv,
         Some(_) => {
@@ -112,16 +89,7 @@ pub async fn export(State(door): State<Door>, at: InProject, Query(wish): Query<
             return Err(Faults::one("format", reason).into());
         }
     };
-    let filter = EventFilter {
-        action: wish.action,
-        target: wish.target,
-        actor: wish.actor,
-        owner: wish.owner,
-        outcome: wish.outcome,
-        since: wish.since,
-        until: wish.until,
-    };
-    let query = events::query(&door, at.project, filter.read()?);
+    let query = events::query(&door, at.project, wish.filter.read()?);
     // The first page is read before anything is answered, so that a refusal is a problem and not half a file.
     let first = door.keeper.events(&at.actor, at.project, &query).await?;
     let export = Export {
