@@ -4,7 +4,7 @@ use keyholt_core::id::KeyId;
 use keyholt_core::key::Kind;
 use keyholt_core::scope::Scope;
 use keyholt_core::text::{Cause, Name, Tag};
-use keyholt_core::time::Span;
+use keyholt_core::time::{Moment, Span};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -57,6 +57,11 @@ pub struct KeyFilter {
     #[schema(max_length = 64)]
     #[param(max_length = 64, nullable = false)]
     pub expiring_within: Option<String>,
+    /// Ending before this instant; soonest end first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    #[param(format = DateTime, nullable = false)]
+    pub expiring_before: Option<String>,
     /// Made with the key of this id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(format = Uuid)]
@@ -83,6 +88,8 @@ pub struct KeyChoice {
     pub unused_for: Option<Span>,
     /// Ending within this time.
     pub expiring_within: Option<Span>,
+    /// Ending before this instant.
+    pub expiring_before: Option<Moment>,
     /// Made with this key.
     pub created_by: Option<KeyId>,
 }
@@ -134,6 +141,7 @@ impl KeyFilter {
         let text = faults.read_optional("text", self.text.as_deref(), Name::new);
         let unused_for = faults.read_optional("unused_for", self.unused_for.as_deref(), str::parse);
         let expiring_within = faults.read_optional("expiring_within", self.expiring_within.as_deref(), str::parse);
+        let expiring_before = faults.read_optional("expiring_before", self.expiring_before.as_deref(), str::parse);
         let created_by = faults.read_optional("created_by", self.created_by.as_deref(), str::parse);
         faults.finish(|| {
             Some(KeyChoice {
@@ -145,6 +153,7 @@ impl KeyFilter {
                 text: text?.map(|text| text.to_string()),
                 unused_for: unused_for?,
                 expiring_within: expiring_within?,
+                expiring_before: expiring_before?,
                 created_by: created_by?,
             })
         })

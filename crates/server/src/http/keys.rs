@@ -33,7 +33,7 @@ use crate::keeper::{self, Extent};
 
 /// List keys
 ///
-/// Newest first; with `expiring_within` soonest end first, with `unused_for` longest unused first. Whoever may only read
+/// Newest first; with `expiring_within` or `expiring_before` soonest end first, with `unused_for` longest unused first. Whoever may only read
 /// what is their own sees their own keys and those of the teams that they manage.
 #[utoipa::path(get, path = "/v1/projects/{project}/keys", operation_id = "list_keys", tag = "Keys",
     params(KeyFilter, PageRequest),
@@ -354,7 +354,13 @@ fn query(door: &Door, project: ProjectId, choice: KeyChoice) -> KeyQuery {
         tag: choice.tag,
         text: choice.text,
         unused_since: choice.unused_for.map(|span| now.minus(span)),
-        expiring_before: choice.expiring_within.map(|span| now.plus(span)),
+        // Filters are joined by *and*: of two ends the earlier one holds.
+        expiring_before: choice
+            .expiring_within
+            .map(|span| now.plus(span))
+            .into_iter()
+            .chain(choice.expiring_before)
+            .min(),
         created_by: choice.created_by,
         ..KeyQuery::default()
     }

@@ -31,6 +31,9 @@ pub struct FilterArguments {
     /// Ending within this time, such as `14d`
     #[arg(long, value_name = "TIME")]
     expiring_within: Option<String>,
+    /// Ending before this instant, such as `2030-02-01T00:00:00Z`
+    #[arg(long, value_name = "INSTANT")]
+    expiring_before: Option<String>,
     /// Made with the key of this id
     #[arg(long, value_name = "KEY")]
     created_by: Option<String>,
@@ -90,6 +93,7 @@ impl FilterArguments {
             text: self.text,
             unused_for: self.unused_for,
             expiring_within: self.expiring_within,
+            expiring_before: self.expiring_before,
             created_by: self.created_by,
         }
     }

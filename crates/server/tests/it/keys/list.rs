@@ -14,6 +14,7 @@ use keyholt_store::{KeyQuery, Limit, Owners};
 
 use crate::acts::names;
 use crate::house::{Held, House, Wishes, charter, held, refusal, wish};
+use crate::wire::Wire;
 
 fn tagged(wish: Wish, tag: &str, description: &str) -> Wish {
     Wish {
@@ -189,6 +190,50 @@ async fn pages_follow_each_other_without_gaps_whatever_happens_between_them() {
         .await
         .unwrap();
     assert_eq!((names(&last.entries), last.next), (vec!["k0".to_owned()], None));
+}
+
+#[tokio::test]
+async fn ends_are_asked_for_by_an_instant_or_by_how_far_they_are_and_the_earlier_one_holds() {
+    let house = House::open().await;
+    let wire = Wire::to(&house.keeper);
+    let alice = Owner::User(house.user("alice").await.id);
+    for (name, days) in [("in ten days", 10), ("in two", 2), ("in thirty", 30)] {
+        house
+            .issue(wish(alice, name).scopes(&[]).lasting(Span::days(days)))
+            .await;
+    }
+    // It is New Year's Day 2030.
+    for (query, expected) in [
+        ("expiring_before=2030-01-11T00:00:00Z", vec!["in two"]),
+        (
+            "expiring_before=2030-01-11T00:00:00.001Z",
+            vec!["in two", "in ten days"],
+        ),
+        (
+            "expiring_before=2031-01-01T00:00:00Z&expiring_within=20d",
+            vec!["in two", "in ten days"],
+        ),
+        (
+            "expiring_before=2030-01-04T00:00:00Z&expiring_within=20d",
+            vec!["in two"],
+        ),
+        ("expiring_before=2029-12-31T00:00:00Z", vec![]),
+    ] {
+        let path = format!("/v1/projects/acme/keys?{query}");
+        let page = wire.get(&house.operator.secret, &path).await.ok().json();
+        let keys = page["keys"].as_array().unwrap();
+        let found: Vec<&str> = keys.iter().map(|key| key["name"].as_str().unwrap()).collect();
+        assert_eq!(found, expected, "{query}");
+    }
+    for wrong in ["10d", "2030-01-11", "2030-02-30T00:00:00Z", "1893456000"] {
+        let path = format!("/v1/projects/acme/keys?expiring_before={wrong}");
+        let reply = wire.get(&house.operator.secret, &path).await;
+        assert_eq!(
+            (reply.status.as_u16(), reply.code().as_str()),
+            (422, "invalid_fields"),
+            "{wrong}"
+        );
+    }
 }
 
 /// Two users, a team that one of them manages, another team, and a key of each; all of them by the operator.
