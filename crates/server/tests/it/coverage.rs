@@ -4,7 +4,6 @@
 
 mod attempts;
 mod members;
-mod ways;
 
 use std::collections::{BTreeMap, BTreeSet};
 
