@@ -112,9 +112,9 @@ pub struct ServerMetadata {
 /// What is posted to ask about a token or to end one, form-encoded.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct IntrospectionRequest {
-    /// The access token or the key's secret.
+    /// The access token, the refresh token or the key's secret.
     pub token: String,
-    /// What the client thinks it is; of no consequence here.
+    /// What the client thinks it is; of no consequence here, for each shows by its form what it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_type_hint: Option<String>,
     /// The key's id, where the client is not named in `Authorization: Basic`.
@@ -130,16 +130,16 @@ pub struct IntrospectionRequest {
 pub struct Introspection {
     /// Whether it is good.
     pub active: bool,
-    /// What it may do now.
+    /// What it may do now; of a refresh token, which opens no door, it is not said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<String>,
-    /// The key that it is, or that it hangs on.
+    /// The key or session that it is, or that it hangs on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,
     /// How people name whom it acts for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
-    /// `Bearer`.
+    /// `Bearer`, or `refresh_token` for what is to be shown to nobody but the token endpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_type: Option<String>,
     /// When it is dead, in seconds since 1970.
@@ -160,6 +160,9 @@ pub struct Introspection {
     /// Its id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jti: Option<String>,
+    /// Who acts, where that is not its owner (RFC 8693 §4.1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub act: Option<Acting>,
     /// Its project.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project: Option<String>,
@@ -169,6 +172,17 @@ pub struct Introspection {
     /// The id of whom it acts for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner_id: Option<String>,
+}
+
+/// Who acts with a token, and for whom that one acted before.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Acting {
+    /// The subject of whoever acts.
+    pub sub: String,
+    /// Who acted before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(no_recursion)]
+    pub act: Option<Box<Acting>>,
 }
 
 /// Which status lists an issuer has (IETF Token Status List).

@@ -151,6 +151,28 @@ await step("refresh token: rotates, and one that is shown again ends the family"
   assert.equal(family.error, "invalid_grant", "a token shown twice ends the family");
 });
 
+await step("what a log-in gave: introspection and revocation of its tokens", async () => {
+  const session = { client_id: world.other_session.id };
+  const none = oauth.None();
+  const verifier = [{ client_id: world.verifier_id }, oauth.ClientSecretBasic(world.verifier_secret)];
+  const given = await oauth.processRefreshTokenResponse(
+    server,
+    session,
+    await oauth.refreshTokenGrantRequest(server, session, none, world.other_session.refresh_token, insecure),
+  );
+  const told = await introspect(given.refresh_token, ...verifier);
+  assert.deepEqual([told.active, told.token_type, told.scope], [true, "refresh_token", undefined]);
+  const end = async (presented, token_type_hint) => {
+    const options = { ...insecure, additionalParameters: { token_type_hint } };
+    await oauth.processRevocationResponse(await oauth.revocationRequest(server, session, none, presented, options));
+    assert.deepEqual(await introspect(presented, ...verifier), { active: false });
+  };
+  assert.equal((await introspect(given.access_token, ...verifier)).active, true);
+  await end(given.access_token, "access_token");
+  assert.equal((await introspect(given.refresh_token, ...verifier)).active, true);
+  await end(given.refresh_token, "refresh_token");
+});
+
 await step("the JWT dies with its key", async () => {
   const who = { client_id: world.doomed_id };
   const doomed = oauth.ClientSecretBasic(world.doomed_secret);

@@ -67,7 +67,7 @@ pub use owners::{MembershipChange, OwnerChange};
 pub use passwords::{HASHES_AT_ONCE, HASHES_WAITING_MAX};
 pub use people::{GUESSES_AT_NAME, LoggedIn};
 pub use projects::ProjectChange;
-pub use recall::Introspected;
+pub use recall::{Introspected, ShownAs};
 pub use refusal::Refusal;
 pub use roles::RoleChange;
 pub use sessions::{Refreshed, SESSIONS_PER_USER_MAX, SessionView};

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use keyholt_core::actor::{Action, Source, Verify};
 use keyholt_core::audit::{ActorRef, Noun};
 use keyholt_core::id::{KeyId, ProjectId, SYSTEM};
+use keyholt_core::key::Kind;
 use keyholt_core::owner::Owner;
+use keyholt_core::refresh_token::RefreshToken;
 use keyholt_core::scope::{ScopeSet, Wanted};
 use keyholt_core::text::{Cause, TextError};
 use keyholt_core::time::Expiry;
@@ -15,7 +17,8 @@ use keyholt_core::verify::standing;
 use keyholt_store::CommitError;
 
 use super::signers::itself;
-use super::{Keeper, Parent, Refusal};
+use super::tokens::Credential;
+use super::{Keeper, Parent, Refusal, Unauthenticated};
 
 /// Recalled tokens that are forgotten in one go.
 const FORGOTTEN_MAX: usize = 1_000;
@@ -37,21 +40,43 @@ pub struct Introspected {
     pub scopes: ScopeSet,
     /// When it stops by itself.
     pub expiry: Expiry,
-    /// The token, where it is one.
-    pub token: Option<Arc<Token>>,
+    /// As what it was shown.
+    pub shown: ShownAs,
+}
+
+/// As what a credential was shown.
+#[derive(Clone, Debug)]
+pub enum ShownAs {
+    /// A key, by its secret.
+    Secret,
+    /// An access token.
+    Token(Arc<Token>),
+    /// The newest refresh token of a session.
+    Refresh,
 }
 
 impl Keeper {
     /// What there is to know about a credential, where it is good and the caller may know of it: its own, or, with the scope
     /// to verify, any of its project. `None` says no more than that.
-    pub fn introspect(&self, caller: &Parent, text: &str) -> Option<Introspected> {
+    pub async fn introspect(&self, caller: &Parent, text: &str) -> Result<Option<Introspected>, Refusal> {
+        if let Ok(refresh) = RefreshToken::parse(text) {
+            let session = self.by_newest_token(&refresh).await?;
+            return Ok(session.and_then(|(_, found)| self.told(caller, &found.into(), ShownAs::Refresh)));
+        }
+        let Some(shown) = self.present(text) else {
+            return Ok(None);
+        };
+        let shown_as = shown.token.clone().map_or(ShownAs::Secret, ShownAs::Token);
+        Ok(self.told(caller, &shown, shown_as))
+    }
+
+    fn told(&self, caller: &Parent, shown: &Credential, shown_as: ShownAs) -> Option<Introspected> {
         let wanted = Wanted::parse(Verify::SCOPE).ok()?;
         let (home, may_verify) = self.dossier(&caller.0, |dossier, _| {
             (dossier.project, dossier.effective().covers(wanted))
         })?;
-        let shown = self.present(text)?;
         let now = self.now();
-        let told = self.dossier(&shown, |dossier, owner_handle| {
+        let told = self.dossier(shown, |dossier, owner_handle| {
             let is_here = dossier.project == home || home == SYSTEM;
             let may = dossier.key == caller.key() || (is_here && may_verify);
             // A question without a client's address or origin: what depends on those is for verify to say.
@@ -66,26 +91,44 @@ impl Keeper {
                 owner_handle: owner_handle.to_owned(),
                 scopes: dossier.effective().into_owned(),
                 expiry: dossier.ends(),
-                token: shown.token.clone(),
+                shown: shown_as,
             })
         });
         told.flatten()
     }
 
-    /// Ends a credential of the caller's own: a token before its time, or the key itself by its secret. What is not there, is
-    /// over, or is another client's is passed over in silence.
-    pub async fn revoke_shown(&self, caller: &Parent, text: &str, source: Source) -> Result<(), Refusal> {
-        let shown = self.present(text).filter(|shown| shown.found.key() == caller.key());
-        let Some(shown) = shown else { return Ok(()) };
+    /// Ends a credential: a token before its time, a person's session by its refresh token, or the key itself by its secret.
+    /// What is not there, is over, or is another client's is passed over in silence.
+    ///
+    /// What a client was given is ended by that client. A person's session is no client with a secret of its own: what it
+    /// was given is ended by whoever holds it, with or without a client.
+    pub async fn revoke_shown(&self, caller: Option<&Parent>, text: &str, source: Source) -> Result<(), Refusal> {
+        if !self.is_fresh() {
+            return Err(Refusal::CannotKnow);
+        }
+        if RefreshToken::parse(text).is_ok() {
+            return self.log_out(text, source).await;
+        }
+        let shown = self.present(text);
+        let is_persons = |shown: &Credential| shown.token.is_some() && shown.found.kind() == Kind::Session;
+        let own = |shown: &Credential| caller.is_some_and(|caller| caller.key() == shown.found.key());
+        match shown {
+            Some(shown) if is_persons(&shown) || own(&shown) => self.end_shown(&shown, source).await,
+            _ if caller.is_none() => Err(Refusal::Unauthenticated(Unauthenticated::Invalid)),
+            _ => Ok(()),
+        }
+    }
+
+    async fn end_shown(&self, shown: &Credential, source: Source) -> Result<(), Refusal> {
         let Some(token) = &shown.token else {
-            let Ok(actor) = self.actor(&shown, source) else {
+            let Ok(actor) = self.actor(shown, source) else {
                 return Ok(());
             };
             let told = |error: TextError| Refusal::Text { field: "cause", error };
             let cause = Cause::new("revoked by its holder at the revocation endpoint").map_err(told)?;
             return self.revoke_own_key(&actor, cause).await.map(drop);
         };
-        let actor = self.dossier(&caller.0, |dossier, _| ActorRef {
+        let actor = self.keyring.dossier(&shown.found, |dossier, _| ActorRef {
             home: dossier.project,
             owner: dossier.owner,
             key: dossier.key,

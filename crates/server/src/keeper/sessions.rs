@@ -165,10 +165,7 @@ impl Keeper {
     /// Ends the session that a refresh token or a cookie shows. Possession is leave enough; what is over is over.
     pub async fn log_out(&self, secret: &str, source: Source) -> Result<(), Refusal> {
         let found = match RefreshToken::parse(secret) {
-            Ok(shown) => self
-                .family(&shown)
-                .await?
-                .filter(|(_, found)| found.shown == Shown::Current),
+            Ok(shown) => self.by_newest_token(&shown).await?,
             Err(_) => self.by_cookie(secret),
         };
         let Some((project, found)) = found else { return Ok(()) };
@@ -311,6 +308,12 @@ impl Keeper {
     }
 
     /// The session of a token's family, wherever it was started.
+    /// The session whose newest token is shown.
+    pub(super) async fn by_newest_token(&self, shown: &RefreshToken) -> Result<Option<(ProjectId, Found)>, Refusal> {
+        let found = self.family(shown).await?;
+        Ok(found.filter(|(_, found)| found.shown == Shown::Current))
+    }
+
     async fn family(&self, shown: &RefreshToken) -> Result<Option<(ProjectId, Found)>, Refusal> {
         let Credentials::Family { current, family } = shown.credentials(&self.pepper) else {
             return Ok(None);

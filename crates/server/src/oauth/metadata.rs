@@ -55,6 +55,8 @@ pub async fn project_keys(State(door): State<Door>, ProjectWord(project): Projec
 
 /// How clients say who they are.
 const METHODS: [&str; 2] = ["client_secret_basic", "client_secret_post"];
+/// The same where there are clients without a secret of their own: who refreshes, exchanges, or ends what a log-in gave.
+const METHODS_OR_NONE: [&str; 3] = ["client_secret_basic", "client_secret_post", "none"];
 
 pub(super) fn root(door: &Door) -> Result<Arc<Issuer>, Fail> {
     door.keeper.root_issuer().ok_or_else(|| Fail::new(Code::NotFound))
@@ -77,9 +79,9 @@ fn metadata(door: &Door, issuer: &Issuer) -> Result<Response, Fail> {
         status_list_aggregation_endpoint: status_lists_uri(issuer),
         response_types_supported: Vec::new(),
         grant_types_supported: texts(&GRANTS),
-        token_endpoint_auth_methods_supported: texts(&METHODS),
+        token_endpoint_auth_methods_supported: texts(&METHODS_OR_NONE),
         introspection_endpoint_auth_methods_supported: texts(&METHODS),
-        revocation_endpoint_auth_methods_supported: texts(&METHODS),
+        revocation_endpoint_auth_methods_supported: texts(&METHODS_OR_NONE),
     });
     Ok(kept(door, answer))
 }

@@ -2,28 +2,32 @@
 
 use std::sync::Arc;
 
+use keyholt_core::session::Mode;
 use keyholt_core::time::Span;
+use keyholt_core::token::Wished;
+use keyholt_server::keeper::Refusal;
 use keyholt_store::{Fault, Faulty, Memory};
 use serde_json::json;
 
-use super::stage::{Stage, basic, claims, error};
-use crate::house::{Held, House, in_short};
+use super::stage::{Stage, basic, claims, error, kept};
+use crate::house::{Held, House, canary, in_short};
+use crate::people::{In, STAPLE, only, tokens};
 use crate::wire::Reply;
 
 impl Stage {
-    async fn about(&self, client: &Held, path: &str, form: &[(&str, &str)]) -> Reply {
+    pub(super) async fn about(&self, client: &Held, path: &str, form: &[(&str, &str)]) -> Reply {
         self.post(path, Some(&basic(&client.id().to_string(), &client.secret)), form)
             .await
     }
 
-    async fn introspect(&self, client: &Held, token: &str) -> serde_json::Value {
+    pub(super) async fn introspect(&self, client: &Held, token: &str) -> serde_json::Value {
         self.about(client, "/oauth/introspect", &[("token", token)])
             .await
             .ok()
             .json()
     }
 
-    async fn revoke(&self, client: &Held, token: &str) -> Reply {
+    pub(super) async fn revoke(&self, client: &Held, token: &str) -> Reply {
         self.about(client, "/oauth/revoke", &[("token", token)]).await
     }
 }
@@ -115,8 +119,6 @@ async fn what_is_not_there_or_another_s_is_passed_over_in_silence() {
         assert_eq!(stage.revoke(&stage.verifier, text).await.status, 200);
     }
     assert_eq!(stage.code(&token).await, "valid");
-    let nobody = stage.post("/oauth/revoke", None, &[("token", &token)]).await;
-    assert_eq!(error(&nobody), (401, "invalid_client".to_owned()));
 }
 
 #[tokio::test]
@@ -126,6 +128,174 @@ async fn a_client_may_end_its_key_by_its_secret() {
     stage.revoke(&stage.client, &stage.client.secret).await.ok();
     assert_eq!(stage.code(&stage.client.secret).await, "revoked");
     assert_eq!(stage.code(&token).await, "revoked");
+}
+
+/// Somebody who logged in, with the first access token.
+struct Person {
+    session: In,
+    token: String,
+}
+
+impl Stage {
+    async fn person(&self) -> Person {
+        self.house.person("ada").await;
+        let session = self.house.log_in("ada", STAPLE, tokens()).await.unwrap();
+        let minted = self.house.keeper.session_token(session.session.id, Wished::All);
+        let token = minted.await.unwrap().text.to_string();
+        canary(&token);
+        Person { session, token }
+    }
+}
+
+#[tokio::test]
+async fn of_a_refresh_token_a_verifier_is_told_whose_it_is_and_nothing_that_opens_a_door() {
+    let stage = Stage::open().await;
+    let Person { session, token } = stage.person().await;
+    let told = stage.introspect(&stage.verifier, &session.secret).await;
+    assert_eq!(told["active"], true);
+    assert_eq!(told["token_type"], "refresh_token");
+    assert_eq!(told["client_id"], session.session.id.to_string());
+    assert_eq!(told["username"], "ada");
+    assert_eq!(told["exp"], json!(session.session.expiry.at().unwrap().ms() / 1_000));
+    assert_eq!(
+        told["scope"],
+        json!(null),
+        "what took it for an access token finds no scope"
+    );
+    let nothing = json!({"active": false});
+    assert_eq!(
+        stage.introspect(&stage.client, &session.secret).await,
+        nothing,
+        "another's"
+    );
+    let hinted = [("token", session.secret.as_str()), ("token_type_hint", "access_token")];
+    let hinted = stage.about(&stage.verifier, "/oauth/introspect", &hinted).await;
+    assert_eq!(hinted.json()["active"], true, "a wrong hint is passed over");
+
+    let next = stage.house.refresh(&session.secret).await.unwrap();
+    assert_eq!(
+        stage.introspect(&stage.verifier, &session.secret).await,
+        nothing,
+        "used up"
+    );
+    assert_eq!(stage.introspect(&stage.verifier, &next.secret).await["active"], true);
+    assert_eq!(stage.introspect(&stage.verifier, &token).await["active"], true);
+    let olga = stage.house.olga();
+    let ada = session.session.owner;
+    let suspended = stage
+        .house
+        .keeper
+        .suspend_owner(&olga, stage.house.project(), ada, None, None);
+    suspended.await.unwrap();
+    assert_eq!(
+        stage.introspect(&stage.verifier, &next.secret).await,
+        nothing,
+        "suspended"
+    );
+}
+
+#[tokio::test]
+async fn whoever_holds_a_refresh_token_ends_its_session_and_all_that_hangs_on_it() {
+    let stage = Stage::open().await;
+    let Person { session, token } = stage.person().await;
+    let used_up = session.secret;
+    let newest = stage.house.refresh(&used_up).await.unwrap().secret;
+    let ended = async |text: &str, hint: &str| {
+        let form = [("token", text), ("token_type_hint", hint)];
+        stage.post("/oauth/revoke", None, &form).await.ok()
+    };
+    ended(&used_up, "refresh_token").await;
+    assert_eq!(stage.code(&token).await, "valid", "what is used up ends nothing");
+    for _ in 0..2 {
+        ended(&newest, "access_token").await;
+    }
+    assert_eq!(stage.code(&token).await, "revoked");
+    assert!(matches!(stage.house.refresh(&newest).await, Err(Refusal::SessionOver)));
+    assert_eq!(
+        stage.introspect(&stage.verifier, &newest).await,
+        json!({"active": false})
+    );
+    let trail = stage.house.trail().await;
+    assert_eq!(
+        trail.iter().filter(|event| *event == "session.end").count(),
+        1,
+        "{trail:?}"
+    );
+}
+
+#[tokio::test]
+async fn whoever_holds_a_person_s_access_token_ends_it_and_the_session_lives_on() {
+    let stage = Stage::open().await;
+    let Person { session, token } = stage.person().await;
+    let mut wish = only(&["keyholt:self:read"]);
+    wish.mode = Mode::Tokens;
+    let reader = stage.house.log_in("ada", STAPLE, wish).await.unwrap();
+    let may_only_read = stage.house.keeper.session_token(reader.session.id, Wished::All);
+    let may_only_read = may_only_read.await.unwrap().text.to_string();
+    canary(&may_only_read);
+    stage.post("/oauth/revoke", None, &[("token", &token)]).await.ok();
+    stage.revoke(&stage.client, &may_only_read).await.ok();
+    assert_eq!(stage.code(&token).await, "revoked");
+    assert_eq!(
+        stage.code(&may_only_read).await,
+        "revoked",
+        "a back end may show it as well"
+    );
+    stage.house.refresh(&session.secret).await.unwrap();
+    let event = &stage.house.events(stage.house.project()).await[1];
+    assert_eq!(in_short(event), "token.revoke");
+    assert_eq!(event.actor.unwrap().key, reader.session.id, "by its holder");
+}
+
+#[tokio::test]
+async fn without_a_client_nothing_of_a_client_s_ends() {
+    let stage = Stage::open().await;
+    let token = stage.token(&stage.client).await;
+    for text in [token.as_str(), &stage.client.secret, "garbage"] {
+        let reply = stage.post("/oauth/revoke", None, &[("token", text)]).await;
+        assert_eq!(error(&reply), (401, "invalid_client".to_owned()), "{text}");
+    }
+    assert_eq!(stage.code(&token).await, "valid");
+    let refresh = stage.person().await.session.secret;
+    let wrong = basic(&stage.client.id().to_string(), &stage.verifier.secret);
+    let reply = stage.post("/oauth/revoke", Some(&wrong), &[("token", &refresh)]).await;
+    assert_eq!(
+        error(&reply),
+        (401, "invalid_client".to_owned()),
+        "a wrong client is none"
+    );
+    stage.house.refresh(&refresh).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_acts_is_told_as_it_stands_in_the_token() {
+    let stage = Stage::open().await;
+    let subject = stage.token(&stage.client).await;
+    let kind = "urn:ietf:params:oauth:token-type:access_token";
+    let form = [
+        ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
+        ("subject_token", subject.as_str()),
+        ("subject_token_type", kind),
+    ];
+    let acted = kept(stage.ask(&stage.verifier, &form).await.ok());
+    let told = stage.introspect(&stage.verifier, &acted).await;
+    assert_eq!(told["act"], claims(&acted)["act"]);
+    assert_eq!(told["act"]["sub"], stage.verifier.id().to_string());
+    assert_eq!(stage.introspect(&stage.verifier, &subject).await["act"], json!(null));
+}
+
+#[tokio::test]
+async fn the_metadata_says_where_no_client_authentication_is_needed() {
+    let stage = Stage::open().await;
+    let path = format!(
+        "/.well-known/oauth-authorization-server/projects/{}",
+        stage.house.project()
+    );
+    let told = stage.wire.get("", &path).await.ok().json();
+    for (endpoint, may_be_none) in [("token", true), ("revocation", true), ("introspection", false)] {
+        let methods = told[format!("{endpoint}_endpoint_auth_methods_supported")].as_array();
+        assert_eq!(methods.unwrap().contains(&json!("none")), may_be_none, "{endpoint}");
+    }
 }
 
 #[tokio::test]
@@ -163,8 +333,9 @@ async fn what_cannot_be_written_down_is_not_said_to_be_revoked() {
     let store = Arc::new(Faulty::new(Memory::default()));
     let stage = Stage::in_house(House::open_on(store.clone()).await).await;
     let token = stage.token(&stage.client).await;
+    let refresh = stage.person().await.session.secret;
     store.fail(Fault::Unavailable);
-    for shown in [&token, &stage.client.secret] {
+    for shown in [&token, &stage.client.secret, &refresh] {
         let reply = stage.revoke(&stage.client, shown).await;
         assert_eq!(error(&reply), (503, "temporarily_unavailable".to_owned()));
         assert_eq!(reply.header("retry-after"), "1");
@@ -172,6 +343,7 @@ async fn what_cannot_be_written_down_is_not_said_to_be_revoked() {
     store.fail(Fault::None);
     assert_eq!(stage.code(&token).await, "valid");
     assert_eq!(stage.introspect(&stage.client, &token).await["active"], true);
+    stage.house.refresh(&refresh).await.unwrap();
 }
 
 #[tokio::test]
