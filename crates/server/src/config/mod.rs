@@ -18,7 +18,7 @@ use self::layers::{Layers, shown};
 pub use self::setting::{Fallback, Privacy, SETTINGS, Setting, VARIABLE_PREFIX};
 pub use self::show::{reference_markdown, show};
 pub use self::value::{Database, Mount, PublicUrl, Rule};
-use self::value::{duration, networks, size};
+use self::value::{duration, networks, origins, size};
 use crate::keeper::SetBack;
 
 /// Everything an operator can choose, in typed fields that hold only what the rules allow.
@@ -36,6 +36,8 @@ pub struct Config {
     pub insecure_public: bool,
     /// Networks whose `Forwarded` and `X-Forwarded-For` are believed; nobody's when empty.
     pub trusted_proxies: Vec<IpNet>,
+    /// Where pages come from that may call with a credential of their own; nobody's when empty.
+    pub cors_origins: Vec<String>,
     /// Certificate and key; plain HTTP without.
     pub tls: Option<TlsFiles>,
     /// Folder for the database and the master key.
@@ -384,6 +386,7 @@ impl Texts<'_> {
             },
             insecure_public: value::switch(self.get("insecure_public")?)?,
             trusted_proxies: networks(self.get("trusted_proxies")?)?,
+            cors_origins: origins(self.get("cors.origins")?)?,
             tls: path("tls.certificate")
                 .zip(path("tls.key"))
                 .map(|(certificate, key)| TlsFiles { certificate, key }),

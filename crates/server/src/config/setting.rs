@@ -116,6 +116,12 @@ pub const SETTINGS: &[Setting] = &[
         "Networks whose word about the client's address is believed; nobody's when empty.",
     ),
     open(
+        "cors.origins",
+        Rule::Origins,
+        Fallback::Text(""),
+        "Origins of pages that may manage keys with a component session or access token; nobody's when empty. Never cookies.",
+    ),
+    open(
         "tls.certificate",
         Rule::Path,
         Fallback::Unset("plain HTTP"),

@@ -25,6 +25,8 @@ pub enum Rule {
     Database,
     /// IP networks separated by commas, or a list of them in the file.
     Networks,
+    /// Origins of web pages separated by commas, or a list of them in the file.
+    Origins,
     /// One of these words.
     Choice(&'static [&'static str]),
     /// A whole number.
@@ -70,6 +72,7 @@ impl Rule {
             Self::Mount => Mount::read(text).map(drop).ok_or_else(|| self.allowed()),
             Self::Database => Database::read(text).map(drop).ok_or_else(|| self.allowed()),
             Self::Networks => networks(text).map(drop).ok_or_else(|| self.allowed()),
+            Self::Origins => origins(text).map(drop).ok_or_else(|| self.allowed()),
             Self::Choice(words) if words.contains(&text) => Ok(()),
             Self::Choice(_) => Err(self.allowed()),
             Self::CountOrAuto { .. } if text == "auto" => Ok(()),
@@ -106,6 +109,11 @@ impl Rule {
             }
             Self::Database => "write sqlite, sqlite:PATH, postgres://USER@HOST/NAME or memory".into(),
             Self::Networks => "write IP networks separated by commas, like 10.0.0.0/8,fd00::/8".into(),
+            Self::Origins => {
+                "write origins as browsers do, in small letters, without a path or the usual port, separated by commas, like \
+                 https://app.example.com,http://localhost:5173"
+                    .into()
+            }
             Self::Choice(words) => format!("write one of {}", words.join(", ")),
             Self::Count { least, most } => format!("write a whole number from {least} to {most}"),
             Self::CountOrAuto { most } => {
@@ -136,6 +144,7 @@ impl Rule {
             Self::Mount => "path",
             Self::Database => "database",
             Self::Networks => "networks",
+            Self::Origins => "origins",
             Self::Choice(_) => "choice",
             Self::Count { .. } | Self::CountOrAuto { .. } => "count",
             Self::Size { .. } => "size",
@@ -267,6 +276,35 @@ impl Mount {
 #[must_use]
 pub fn switch(text: &str) -> Option<bool> {
     text.parse().ok()
+}
+
+/// Most origins that are looked through for a request.
+const ORIGINS_MAX: usize = 64;
+
+/// Reads origins separated by commas. They are compared letter by letter, so each is written as browsers write it.
+#[must_use]
+pub fn origins(text: &str) -> Option<Vec<String>> {
+    let is_origin = |text: &str| {
+        let usual_port = match text.split_once("://") {
+            Some(("https", _)) => ":443",
+            Some(("http", _)) => ":80",
+            _ => return false,
+        };
+        let is_bare = |uri: http::Uri| uri.authority().is_some_and(|name| !name.as_str().contains(['@', '*']));
+        let end = text.rsplit("://").next().unwrap_or_default();
+        !end.contains(['/', '?', '#'])
+            && !text.bytes().any(|byte| byte.is_ascii_uppercase())
+            && !text.ends_with(usual_port)
+            && !text.ends_with(':')
+            && text.parse().is_ok_and(is_bare)
+    };
+    let list: Vec<String> = text
+        .split(',')
+        .map(str::trim)
+        .filter(|origin| !origin.is_empty())
+        .map(|origin| is_origin(origin).then(|| origin.to_owned()))
+        .collect::<Option<_>>()?;
+    (list.len() <= ORIGINS_MAX).then_some(list)
 }
 
 /// Reads networks separated by commas; a single address is a network of one.
@@ -445,6 +483,37 @@ mod tests {
         assert_eq!(networks(""), Some(vec![]));
         assert_eq!(networks("10.0.0.0/33"), None);
         assert_eq!(networks("everyone"), None);
+    }
+
+    #[test]
+    fn origins_are_written_as_browsers_write_them_and_none_stands_for_all() {
+        let read = origins("https://app.example.com, http://localhost:5173,http://[::1]:8080").unwrap();
+        assert_eq!(
+            read,
+            ["https://app.example.com", "http://localhost:5173", "http://[::1]:8080"]
+        );
+        assert_eq!(origins(""), Some(vec![]));
+        for bad in [
+            "*",
+            "null",
+            "app.example.com",
+            "https://",
+            "https://*.example.com",
+            "https://App.example.com",
+            "https://app.example.com/",
+            "https://app.example.com:443",
+            "http://app.example.com:80",
+            "https://app.example.com:",
+            "https://me@app.example.com",
+            "https://app.example.com?x",
+            "https://app.example.com#x",
+            "ftp://app.example.com",
+            "https://good.example,*",
+            "https://a b.example",
+        ] {
+            assert_eq!(origins(bad), None, "{bad}");
+        }
+        assert_eq!(origins(&["https://a.example"; ORIGINS_MAX + 1].join(",")), None);
     }
 
     #[test]

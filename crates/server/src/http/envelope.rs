@@ -16,9 +16,10 @@ use keyholt_core::id::KeyId;
 use keyholt_core::text::RequestKey;
 
 use super::client_address::client_address;
+use super::cors::Page;
 use super::credential::{self, Misplaced};
 use super::fail::{Fail, carried};
-use super::{Door, Settings};
+use super::{Door, Settings, show};
 use crate::keeper::Keeper;
 
 /// The header that carries a request's id, both ways.
@@ -28,9 +29,11 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub async fn envelope(State(door): State<Door>, mut request: Request, next: Next) -> Response {
     let source = source(&door.keeper, &door.settings, &request);
     let id = source.request.clone();
+    let page = Page::of(&request, &door.settings.cors_origins);
     let misplaced = credential::in_url(request.uri()).or_else(|| in_the_clear(&door.settings, &request));
     let mut response = match misplaced {
         Some(misplaced) => exposed(&door.keeper, misplaced, &source).await.into_response(),
+        None if page.as_ref().is_some_and(Page::only_asks) => show::nothing(),
         None => {
             request.extensions_mut().insert(source);
             guarded(next.run(request), &id).await
@@ -43,6 +46,9 @@ pub async fn envelope(State(door): State<Door>, mut request: Request, next: Next
         }
     }
     mark(response.headers_mut(), id.as_str());
+    if let Some(page) = page {
+        page.answer(response.headers_mut());
+    }
     response
 }
 

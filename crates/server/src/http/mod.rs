@@ -13,6 +13,7 @@ pub(crate) mod body;
 mod client_address;
 mod condition;
 pub(crate) mod cookie;
+pub(crate) mod cors;
 pub(crate) mod credential;
 mod cursor;
 mod docs;
@@ -90,6 +91,8 @@ pub struct Settings {
     pub bodies: BodyLimits,
     /// Where pages come from that may use the session cookie, if the operator said so; else where the browser says.
     pub origin: Option<String>,
+    /// Where pages come from that may call from another origin, with a credential of their own.
+    pub cors_origins: Vec<String>,
 }
 
 /// Whether clients are promised an encrypted connection, so that a credential which came without one is taken for leaked.
@@ -113,6 +116,7 @@ impl Settings {
                 .public_url
                 .as_ref()
                 .and_then(|url| cookie::origin_of(url.as_str())),
+            cors_origins: config.cors_origins.clone(),
         }
     }
 

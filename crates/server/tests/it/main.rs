@@ -17,6 +17,7 @@ mod house;
 mod keys;
 mod native_api;
 mod no_store_calls;
+mod origins;
 mod owners;
 mod people;
 mod refusals;

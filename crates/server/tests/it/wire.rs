@@ -48,6 +48,15 @@ impl Wire {
         Self(router(Arc::clone(keeper), settings))
     }
 
+    /// The same door, with pages of these origins let in.
+    pub fn letting_in(keeper: &Arc<Keeper>, origins: &[&str]) -> Self {
+        let settings = Settings {
+            cors_origins: origins.iter().map(|origin| (*origin).to_owned()).collect(),
+            ..Settings::clone(&settings(Encryption::Optional))
+        };
+        Self::settled(keeper, Arc::new(settings))
+    }
+
     /// What a dialect answers for a project.
     pub fn speaking(keeper: &Arc<Keeper>, dialect: &'static dyn Dialect, project: &str) -> Self {
         Self::speaking_where(keeper, dialect, project, Encryption::Optional)

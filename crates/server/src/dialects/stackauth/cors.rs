@@ -1,28 +1,16 @@
 //! What lets pages of any origin use this dialect: nothing here goes by cookies, so an origin proves nothing.
 
-use http::header::{
-    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
-};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderValue};
 
-/// Each with what a page may do: which methods it may use, which headers it may send and read, and for how long it may go by that.
-const GRANTS: [(HeaderName, HeaderValue); 5] = [
-    (ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),
-    (
-        ACCESS_CONTROL_ALLOW_METHODS,
-        HeaderValue::from_static("GET, POST, PUT, PATCH, DELETE, OPTIONS"),
-    ),
-    (ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(SENT)),
-    (
-        ACCESS_CONTROL_EXPOSE_HEADERS,
-        HeaderValue::from_static(
-            "content-type, x-stack-actual-status, x-stack-known-error, x-hexclave-actual-status, x-hexclave-known-error, \
-             x-request-id, retry-after",
-        ),
-    ),
-    (ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400")),
-];
+use crate::http::cors::Grant;
+
+static GRANT: Grant = Grant::new(
+    "GET, POST, PUT, PATCH, DELETE, OPTIONS",
+    SENT,
+    "content-type, x-stack-actual-status, x-stack-known-error, x-hexclave-actual-status, x-hexclave-known-error, \
+     x-request-id, retry-after",
+    "86400",
+);
 
 /// What the clients send, by both families of names.
 const SENT: &str = "content-type, authorization, baggage, sentry-trace, x-vercel-protection-bypass, \
@@ -38,5 +26,5 @@ const SENT: &str = "content-type, authorization, baggage, sentry-trace, x-vercel
 
 /// Opens an answer to pages of any origin.
 pub fn open(headers: &mut HeaderMap) {
-    headers.extend(GRANTS);
+    GRANT.open(headers, HeaderValue::from_static("*"));
 }

@@ -1,7 +1,7 @@
 //! Component sessions: a back end's short credential for one user, which manages that user's keys and nothing else.
 
 use http::Method;
-use keyholt_core::owner::Owner;
+use keyholt_core::owner::{MemberRight, Owner};
 use keyholt_core::text::Cause;
 use serde_json::{Value, json};
 
@@ -95,6 +95,51 @@ async fn its_user_manages_own_keys_with_it_and_no_others() {
         .post(&session, PATH, json!({"owner": {"user": "eve"}}))
         .await;
     assert_eq!(again.code(), "insufficient_scope", "it hands out no sessions itself");
+}
+
+#[tokio::test]
+async fn a_team_s_session_manages_the_team_s_keys_and_no_member_s() {
+    let page = Page::open().await;
+    let house = &page.stage.house;
+    let carol = house.user_with("carol", &["member"]).await;
+    let crew = house.team("crew", vec![(&carol, MemberRight::ManageKeys)]).await;
+    let carols = house.issue(wish(Owner::User(carol.id), "her own")).await;
+    let crews = house.issue(wish(Owner::Team(crew.id), "before")).await;
+    let session = page.session(json!({"owner": {"team": "crew"}})).await;
+    assert_eq!(claims(&session)["owner"]["kind"], "team");
+    let made = page
+        .make_key(&session, json!({"name": "deploy", "scopes": ["orders:read"]}))
+        .await
+        .ok()
+        .json();
+    assert_eq!(
+        made["key"]["owner"],
+        json!({"kind": "team", "id": crew.id, "handle": "crew"})
+    );
+    let wire = &page.stage.wire;
+    let list = wire.get(&session, "/v1/projects/self/keys").await.ok().json();
+    let names: Vec<_> = list["keys"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|key| &key["name"])
+        .collect();
+    assert_eq!(names, ["deploy", "before"]);
+    let rotate = format!("/v1/projects/self/keys/{}/rotate", crews.id());
+    let rotated = wire.post(&session, &rotate, json!({})).await.ok().json();
+    canary(rotated["secret"].as_str().unwrap());
+    let hers = format!("/v1/projects/self/keys/{}", carols.id());
+    assert_eq!(wire.get(&session, &hers).await.status, 404);
+    let for_her = json!({"name": "hers", "owner": {"user": "carol"}});
+    assert_eq!(page.make_key(&session, for_her).await.status, 404);
+
+    house
+        .keeper
+        .suspend_owner(&house.olga(), house.project(), Owner::Team(crew.id), None, None)
+        .await
+        .unwrap();
+    assert_eq!(wire.get(&session, "/v1/projects/self/keys").await.status, 401);
+    assert_eq!(page.stage.code(&session).await, "owner_suspended");
 }
 
 #[tokio::test]
