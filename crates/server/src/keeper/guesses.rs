@@ -15,7 +15,7 @@ const GUESSERS_MAX: usize = 1 << 15;
 const WAYS: usize = 8;
 const BUCKETS: usize = GUESSERS_MAX / WAYS;
 /// The time over which an allowance is counted.
-const WINDOW: Duration = Duration::from_secs(60);
+pub const WINDOW: Duration = Duration::from_secs(60);
 
 /// How many wrong credentials in a minute are answered like the first one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -25,7 +25,7 @@ pub struct Allowance {
 }
 
 /// Who guesses, as far as that can be told.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Guesser(u128);
 
 impl Guesser {
@@ -95,21 +95,28 @@ impl Guesses {
     /// Counts a failure; beyond the allowance it is not counted, and the guesser has to wait.
     pub fn failed(&self, guesser: Guesser, now: Duration) -> Result<(), Wait> {
         let (mut bucket, mark) = self.bucket(guesser);
-        let known = bucket.iter().position(|debt| debt.mark == mark);
-        let debt = match known {
-            Some(at) => bucket.get_mut(at),
-            // Whoever has the least to pay off is forgotten: somebody who guesses all the time never is.
-            None => bucket.iter_mut().min_by_key(|debt| debt.paid_off),
-        };
-        let Some(debt) = debt else { return Ok(()) };
-        if debt.mark != mark {
-            *debt = Debt {
-                mark,
-                paid_off: Duration::ZERO,
-            };
+        if let Some(debt) = debt_of(&mut bucket, mark) {
+            debt.paid_off = self.price_beyond(debt.paid_off, now)?;
         }
-        debt.paid_off = self.price_beyond(debt.paid_off, now)?;
         Ok(())
+    }
+
+    /// Takes in failures from before a restart, the oldest first: how long each is ago.
+    pub fn recollect(&self, guesser: Guesser, ages: impl IntoIterator<Item = Duration>, now: Duration) {
+        let (mut owed, mut before) = (Duration::ZERO, Duration::ZERO);
+        for age in ages {
+            owed = owed.saturating_sub(before.saturating_sub(age));
+            // Beyond the allowance none was counted then either.
+            if owed + self.price <= WINDOW {
+                owed += self.price;
+            }
+            before = age;
+        }
+        let owed = owed.saturating_sub(before);
+        let (mut bucket, mark) = self.bucket(guesser);
+        if let Some(debt) = debt_of(&mut bucket, mark) {
+            debt.paid_off = debt.paid_off.max(now + owed);
+        }
     }
 
     /// When everything is paid off after one more failure, if that is within the allowance.
@@ -132,6 +139,23 @@ impl Guesses {
         let bucket = &self.buckets[place];
         (bucket.lock().unwrap_or_else(PoisonError::into_inner), mark)
     }
+}
+
+/// What a guesser owes, in a place of its own from now on.
+fn debt_of(bucket: &mut Bucket, mark: u64) -> Option<&mut Debt> {
+    let known = bucket.iter().position(|debt| debt.mark == mark);
+    let debt = match known {
+        Some(at) => bucket.get_mut(at),
+        // Whoever has the least to pay off is forgotten: somebody who guesses all the time never is.
+        None => bucket.iter_mut().min_by_key(|debt| debt.paid_off),
+    }?;
+    if debt.mark != mark {
+        *debt = Debt {
+            mark,
+            paid_off: Duration::ZERO,
+        };
+    }
+    Some(debt)
 }
 
 #[cfg(test)]
@@ -170,6 +194,28 @@ mod tests {
         assert_eq!(guesses.failed(eve, NOW + second), Err(Wait(second)));
         for _ in 0..60 {
             assert_eq!(guesses.failed(eve, NOW + Duration::from_secs(61)), Ok(()));
+        }
+    }
+
+    #[test]
+    fn failures_from_before_a_restart_are_owed_as_if_there_had_been_none() {
+        let second = Duration::from_secs(1);
+        let ages = |newest: u64| (newest..newest + 60).rev().map(Duration::from_secs);
+        for (newest, free) in [(0, 0), (10, 10), (59, 59), (60, 60)] {
+            let (live, restarted) = (guesses(60), guesses(60));
+            let eve = from("192.0.2.1");
+            for age in ages(newest) {
+                for _ in 0..2 {
+                    let _ = live.failed(eve, NOW - age);
+                }
+            }
+            restarted.recollect(eve, ages(newest).flat_map(|age| [age, age]), NOW);
+            for guesses in [&live, &restarted] {
+                let left = (0..).take_while(|_| guesses.failed(eve, NOW).is_ok()).count();
+                assert_eq!(left, free, "the newest {newest} s ago");
+                assert_eq!(guesses.failed(from("192.0.2.2"), NOW), Ok(()), "nobody else owes it");
+            }
+            assert_eq!(restarted.failed(eve, NOW + second), Ok(()));
         }
     }
 

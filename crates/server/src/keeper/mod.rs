@@ -209,6 +209,7 @@ impl Keeper {
         let before = elapsed_ms(&*keeper.clock);
         let seen = keeper.load().await?;
         keeper.recollect(seen).await?;
+        keeper.recollect_failures().await?;
         keeper.progress.seen_up_to(seen);
         keeper.progress.proven_at(before);
         Ok(keeper)

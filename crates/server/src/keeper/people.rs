@@ -2,6 +2,7 @@
 //!
 //! Unknown, wrong and suspended are one answer after the same work: a look-up, a hash, a line in the audit trail.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use keyholt_core::actor::{Actor, Permit, Source, Subject, WriteKeys, WriteOwners};
@@ -16,9 +17,9 @@ use keyholt_core::secret::Secret;
 use keyholt_core::session::{self, Wish};
 use keyholt_core::text::Cause;
 use keyholt_core::time::Span;
-use keyholt_store::{CommitError, EventQuery, Limit, Refused};
+use keyholt_store::{CommitError, EventQuery, Limit, Refused, StoreError};
 
-use super::guesses::Wait;
+use super::guesses::{Guesser, WINDOW, Wait};
 use super::passwords::{Checked, Turn};
 use super::{Attempt, Keeper, Refusal, TRIES};
 
@@ -26,6 +27,9 @@ use super::{Attempt, Keeper, Refusal, TRIES};
 ///
 /// NIST SP 800-63B-4 §3.2.2 allows a hundred; a stranger can keep somebody waiting, and nobody out for longer than a day.
 pub const GUESSES_AT_NAME: [(usize, Span); 2] = [(10, Span::secs(15 * 60)), (100, Span::hours(24))];
+
+/// Pages of a project's refused attempts that are looked through at the start; nobody writes more within a minute.
+const FAILURE_PAGES_MAX: usize = 32;
 
 /// Somebody who logged in.
 #[derive(Debug)]
@@ -315,6 +319,46 @@ impl Keeper {
                     return Err(Refusal::AccountThrottled(Wait(wait)));
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Takes in from where wrong passwords came before the start: whoever waits for a restart has gained nothing.
+    ///
+    /// Wrong keys are not among them. They leave no trail, and are no less hopeless to guess after a restart.
+    pub(super) async fn recollect_failures(&self) -> Result<(), StoreError> {
+        let now = self.now();
+        let mut query = EventQuery {
+            action: None,
+            target: None,
+            actor: None,
+            owner: None,
+            refused: Some(Refused::Only),
+            since: Some(now.minus(Span::millis(WINDOW.as_millis().try_into().unwrap_or(u64::MAX)))),
+            until: None,
+            after: None,
+            limit: Limit::LARGEST,
+        };
+        let projects: Vec<ProjectId> = self.keyring.directory().projects().map(|project| project.id).collect();
+        let mut failures: HashMap<Guesser, Vec<Duration>> = HashMap::new();
+        for project in projects {
+            query.after = None;
+            for _ in 0..FAILURE_PAGES_MAX {
+                let page = self.store.events(project, &query).await?;
+                let events = page.entries.into_iter().map(|entry| entry.event);
+                for event in events.filter(|event| event.target.noun == Noun::Password) {
+                    let age = Duration::from_millis(now.since(event.at).ms());
+                    failures.entry(event.source.address.into()).or_default().push(age);
+                }
+                query.after = page.next;
+                if query.after.is_none() {
+                    break;
+                }
+            }
+        }
+        for (guesser, mut ages) in failures {
+            ages.sort_unstable_by(|one, other| other.cmp(one));
+            self.guesses.recollect(guesser, ages, self.clock.elapsed());
         }
         Ok(())
     }

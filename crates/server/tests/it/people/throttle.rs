@@ -1,5 +1,6 @@
 //! Throttling: guesses are counted by name, whatever its spelling, and a restart forgets none of them.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use keyholt_core::actor::Source;
@@ -8,7 +9,7 @@ use keyholt_server::keeper::{GUESSES_AT_NAME, Refusal};
 use keyholt_store::Memory;
 
 use super::{KETTLE, STAPLE, tokens, typed};
-use crate::house::{House, keeper_on, source};
+use crate::house::{GUESSES, House, keeper_on, source};
 
 fn has_to_wait<T>(told: &Result<T, Refusal>) -> bool {
     matches!(told, Err(Refusal::AccountThrottled(_)))
@@ -93,6 +94,50 @@ async fn a_restart_forgets_nothing() {
         ..house
     };
     assert!(has_to_wait(&house.log_in("ada", STAPLE, tokens()).await));
+}
+
+/// A wrong password with a new name each time, from this address: what counts is where it comes from.
+async fn guess_from(house: &House, address: &str, times: Range<u32>) -> Result<(), Refusal> {
+    let source = Source {
+        address: Some(address.parse().unwrap()),
+        ..source()
+    };
+    for n in times {
+        let guess = typed(KETTLE);
+        let login = format!("somebody-{n}");
+        let told = house
+            .keeper
+            .log_in(house.project(), &login, &guess, tokens(), source.clone())
+            .await;
+        match told {
+            Err(Refusal::LogIn) => {}
+            Err(other) => return Err(other),
+            Ok(_) => panic!("nobody has that password"),
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_source_that_guessed_too_often_waits_after_a_restart_too() {
+    let store = Arc::new(Memory::new());
+    let house = House::open_on(store.clone()).await;
+    let allowance = GUESSES.per_minute.get();
+    guess_from(&house, "198.51.100.1", 0..allowance).await.unwrap();
+    guess_from(&house, "198.51.100.2", 0..allowance / 2).await.unwrap();
+    let restarted = House {
+        keeper: keeper_on(store, Arc::clone(&house.clock), 99).await,
+        ..house.clone()
+    };
+    for house in [&house, &restarted] {
+        let told = guess_from(house, "198.51.100.1", 0..1).await;
+        assert!(matches!(told, Err(Refusal::TooManyGuesses(_))), "{told:?}");
+    }
+    let rest = guess_from(&restarted, "198.51.100.2", 0..allowance).await;
+    assert!(matches!(rest, Err(Refusal::TooManyGuesses(_))), "it owes what it owed");
+    guess_from(&restarted, "198.51.100.3", 0..1).await.unwrap();
+    house.advance(Span::secs(60));
+    guess_from(&restarted, "198.51.100.1", 0..1).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
