@@ -97,6 +97,9 @@ catalogue! {
     BeyondOwnRights = "beyond_own_rights", 403, "Beyond own rights",
         "Nobody can give, prolong or rotate into more than they have themselves.",
         "Ask for less, or use a key that may do all that is to be handed on.";
+    FreshLogInRequired = "fresh_log_in_required", 403, "Fresh log-in required",
+        "Keys and passwords that manage others are handed on only within five minutes of logging in with a password.",
+        "Log in again, and repeat the request with the new session.";
     AddressNotAllowed = "address_not_allowed", 403, "Address not allowed",
         "The caller's key is good, but bound to networks that the request did not come from.",
         "Call from an allowed network; behind a proxy, the operator names it in `trusted_proxies`.";

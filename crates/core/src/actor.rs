@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::commit::Record;
 use crate::id::{KeyId, ProjectId, SYSTEM, TeamId};
+use crate::key::Kind;
 use crate::owner::Owner;
 use crate::scope::{Access, Scope, ScopeSet, Wanted};
 use crate::text::RequestKey;
-use crate::time::Expiry;
+use crate::time::{Expiry, Moment, Span};
 use crate::verify::Form;
 
 /// Somebody who proved possession of a key and now asks for something.
@@ -33,11 +34,47 @@ pub struct Actor {
     pub expiry: Expiry,
     /// Whether the key itself was shown, or a token that was made with it.
     pub form: Form,
+    /// What proved who the actor is.
+    pub proof: Proof,
     /// The teams whose keys the owner may manage.
     pub manages: Vec<TeamId>,
     /// Where the request came from.
     pub source: Source,
 }
+
+/// What proved who an actor is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Proof {
+    /// A key, or a token that was made with one.
+    Key,
+    /// A log-in, no longer ago than [`FRESH`].
+    FreshLogIn,
+    /// A log-in before that.
+    OldLogIn,
+}
+
+impl Proof {
+    /// Of whoever shows this key. When somebody logged in is what the id of their session says, which is sealed.
+    pub fn of(kind: Kind, key: KeyId, now: Moment) -> Self {
+        match kind {
+            Kind::Standard | Kind::Static | Kind::Publishable => Self::Key,
+            Kind::Session if now > key.minted_at().plus(FRESH) => Self::OldLogIn,
+            Kind::Session => Self::FreshLogIn,
+        }
+    }
+}
+
+/// How long after a password was given a log-in may hand on what makes somebody powerful: a session that was stolen is
+/// mostly older, and whoever stole it does not know the password.
+pub const FRESH: Span = Span::secs(5 * 60);
+/// What lets somebody make more of themselves or of others than they are.
+const POWERS: [&str; 5] = [
+    WriteKeys::SCOPE,
+    WriteOwners::SCOPE,
+    WriteProject::SCOPE,
+    WriteSessions::SCOPE,
+    Operate::SCOPE,
+];
 
 /// Where a request came from; kept in the audit trail.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -86,6 +123,12 @@ pub enum Beyond {
     /// A life longer than the actor's own.
     #[error("this key ends itself; nothing made or prolonged with it may live longer")]
     Outlives,
+    /// Something powerful, by somebody who logged in too long ago.
+    #[error("whoever logged in more than five minutes ago may not hand on `{scope}`")]
+    OldLogIn {
+        /// The scope.
+        scope: &'static str,
+    },
 }
 
 /// One thing that can be permitted; implemented by the marker types of this module only.
@@ -288,9 +331,12 @@ impl Actor {
             });
         }
         if expiry.outlives(self.expiry) {
-            Err(Beyond::Outlives)
-        } else {
-            Ok(())
+            return Err(Beyond::Outlives);
+        }
+        let is_handed = |power: &&str| Wanted::parse(power).is_ok_and(|power| handed.covers(power));
+        match POWERS.into_iter().find(is_handed) {
+            Some(scope) if self.proof == Proof::OldLogIn => Err(Beyond::OldLogIn { scope }),
+            _ => Ok(()),
         }
     }
 }

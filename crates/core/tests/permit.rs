@@ -1,14 +1,15 @@
 //! Stories of who may do what here: the one place where leave is given.
 
 use keyholt_core::actor::{
-    Action, Actor, Explain, Forbidden, Operate, ReadAudit, ReadKeys, ReadOwners, ReadProject, Subject, Verify,
-    WriteKeys, WriteOwners, WriteProject, is_management_scope,
+    Action, Actor, Beyond, Explain, FRESH, Forbidden, Operate, Proof, ReadAudit, ReadKeys, ReadOwners, ReadProject,
+    Subject, Verify, WriteKeys, WriteOwners, WriteProject, is_management_scope,
 };
 use keyholt_core::id::{ProjectId, SYSTEM};
+use keyholt_core::key::Kind;
 use keyholt_core::owner::{Owner, OwnerKind};
 use keyholt_core::role::STARTING_ROLES;
 use keyholt_core::scope::{Access, ScopeSet};
-use keyholt_core::time::Expiry;
+use keyholt_core::time::{Expiry, Span};
 
 use crate::support::{Wishing, World, scope, wish};
 
@@ -238,4 +239,58 @@ fn leave_in_one_project_is_not_used_in_another() {
     let key = world.held(&admin, wish(admin.owner)).key;
     let elsewhere = operator.permit::<WriteKeys>(SYSTEM, Subject::Project).unwrap();
     let _ = keyholt_core::pause::suspend(&elsewhere, &key, None, world.now);
+}
+
+#[test]
+fn a_log_in_hands_on_what_manages_others_only_while_it_is_fresh() {
+    let mut world = World::new();
+    let admin = world.admin();
+    let by = |proof| Actor { proof, ..admin.clone() };
+    let (key, fresh, old) = (by(Proof::Key), by(Proof::FreshLogIn), by(Proof::OldLogIn));
+    let all = ScopeSet::parse(["*", "keyholt:*"]).unwrap();
+    let plain = ScopeSet::parse(["*", "keyholt:self:*", "keyholt:keys:read", "keyholt:verify"]).unwrap();
+    for (access, permissions, manages) in [
+        (Access::Everything, &all, true),
+        (Access::Everything, &plain, false),
+        (Access::Only(all.clone()), &plain, true),
+        (Access::Only(plain.clone()), &all, false),
+        (Access::Only(ScopeSet::parse(["keyholt:keys:*"]).unwrap()), &all, true),
+        (Access::Only(ScopeSet::parse(["keyholt:operate"]).unwrap()), &all, true),
+        (Access::Only(ScopeSet::default()), &all, false),
+    ] {
+        for actor in [&key, &fresh] {
+            assert_eq!(
+                actor.may_hand_on(&access, permissions, Expiry::Never),
+                Ok(()),
+                "{access:?}"
+            );
+        }
+        let told = old.may_hand_on(&access, permissions, Expiry::Never);
+        assert_eq!(
+            matches!(told, Err(Beyond::OldLogIn { .. })),
+            manages,
+            "{access:?}: {told:?}"
+        );
+        assert_eq!(told.is_ok(), !manages);
+    }
+}
+
+#[test]
+fn a_log_in_is_as_old_as_the_id_of_its_session_says() {
+    let mut world = World::new();
+    let session = world.admin().key;
+    let at = session.minted_at();
+    for (kind, since, proof) in [
+        (Kind::Session, Span::ZERO, Proof::FreshLogIn),
+        (Kind::Session, FRESH, Proof::FreshLogIn),
+        (Kind::Session, Span::millis(FRESH.ms() + 1), Proof::OldLogIn),
+        (Kind::Standard, Span::days(365), Proof::Key),
+        (Kind::Static, Span::days(365), Proof::Key),
+    ] {
+        assert_eq!(
+            Proof::of(kind, session, at.plus(since)),
+            proof,
+            "{kind:?} after {since:?}"
+        );
+    }
 }

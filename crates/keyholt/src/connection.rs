@@ -214,6 +214,9 @@ impl Connection {
             Some(Code::InvalidCredential) => {
                 trouble.hint("`keyholt doctor` tells which credential is used; `keyholt login` stores another one")
             }
+            Some(Code::FreshLogInRequired) => {
+                trouble.hint("`keyholt login --user NAME` logs in again; do within five minutes what manages others")
+            }
             _ => trouble,
         }
     }

@@ -120,6 +120,7 @@ impl World {
             access: Arc::new(access),
             expiry,
             form: keyholt_core::verify::Form::Secret,
+            proof: keyholt_core::actor::Proof::Key,
             manages: Vec::new(),
             source: Source {
                 address: None,

@@ -11,5 +11,6 @@ mod output;
 mod records;
 mod sessions;
 mod stub;
+mod tokens;
 mod trouble;
 mod verify;

@@ -38,7 +38,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use keyholt_api::code::Code;
-use keyholt_core::actor::{Action, Actor, Permit, Source, Subject, WriteKeys};
+use keyholt_core::actor::{Action, Actor, Permit, Proof, Source, Subject, WriteKeys};
 use keyholt_core::audit::Noun;
 use keyholt_core::commit::{Change, Commit, Record, Revision};
 use keyholt_core::denial::Denial;
@@ -349,10 +349,11 @@ impl Keeper {
                 dossier.project,
                 dossier.owner,
                 Arc::new(dossier.effective().into_owned()),
+                Proof::of(dossier.kind, dossier.key, now),
             );
             (verification, actor)
         });
-        let (verification, (home, owner, effective)) = judged.ok_or(Unauthenticated::Invalid)?;
+        let (verification, (home, owner, effective, proof)) = judged.ok_or(Unauthenticated::Invalid)?;
         self.note(&credential.found, &verification, now, source.address);
         match verification {
             Verification::Granted(_) => {}
@@ -388,6 +389,7 @@ impl Keeper {
             access: access.ok_or(Unauthenticated::Invalid)?,
             expiry: expiry.ok_or(Unauthenticated::Invalid)?,
             form,
+            proof,
             manages,
             source,
         })

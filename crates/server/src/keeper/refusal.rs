@@ -259,6 +259,7 @@ impl Refusal {
 const fn code_of_beyond(beyond: &Beyond) -> Code {
     match beyond {
         Beyond::Scope { .. } | Beyond::Everything | Beyond::Outlives => Code::BeyondOwnRights,
+        Beyond::OldLogIn { .. } => Code::FreshLogInRequired,
     }
 }
 

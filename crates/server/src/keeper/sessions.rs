@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use keyholt_core::actor::{Actor, Permit, ReadKeys, Source, Subject, WriteKeys};
+use keyholt_core::actor::{Actor, Permit, Proof, ReadKeys, Source, Subject, WriteKeys};
 use keyholt_core::audit::{Noun, Target};
 use keyholt_core::commit::{Commit, Record};
 use keyholt_core::id::{KeyId, ProjectId, SYSTEM};
@@ -181,6 +181,7 @@ impl Keeper {
             effective: Arc::new(ScopeSet::parse(["keyholt:self:write"]).unwrap_or_default()),
             expiry: found.expiry(),
             form: Form::Secret,
+            proof: Proof::OldLogIn,
             manages: Vec::new(),
             source,
         };
@@ -307,13 +308,13 @@ impl Keeper {
         self.with_project(self.keyring.find_session(&digest)?)
     }
 
-    /// The session of a token's family, wherever it was started.
     /// The session whose newest token is shown.
     pub(super) async fn by_newest_token(&self, shown: &RefreshToken) -> Result<Option<(ProjectId, Found)>, Refusal> {
         let found = self.family(shown).await?;
         Ok(found.filter(|(_, found)| found.shown == Shown::Current))
     }
 
+    /// The session of a token's family, wherever it was started.
     async fn family(&self, shown: &RefreshToken) -> Result<Option<(ProjectId, Found)>, Refusal> {
         let Credentials::Family { current, family } = shown.credentials(&self.pepper) else {
             return Ok(None);
@@ -398,6 +399,7 @@ impl Keeper {
             effective: Arc::default(),
             expiry: keyholt_core::time::Expiry::Never,
             form: Form::Secret,
+            proof: Proof::OldLogIn,
             manages: Vec::new(),
             source: source.clone(),
         };

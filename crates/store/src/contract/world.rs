@@ -118,6 +118,7 @@ impl World {
             effective: Arc::new(everything()),
             expiry: Expiry::Never,
             form: keyholt_core::verify::Form::Secret,
+            proof: keyholt_core::actor::Proof::Key,
             manages: Vec::new(),
             source: source(),
         };

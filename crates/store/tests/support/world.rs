@@ -70,6 +70,7 @@ impl World {
             effective: Arc::new(everything.clone()),
             expiry: Expiry::Never,
             form: keyholt_core::verify::Form::Secret,
+            proof: keyholt_core::actor::Proof::Key,
             manages: Vec::new(),
             source: Source {
                 address: Some("192.0.2.7".parse().unwrap()),

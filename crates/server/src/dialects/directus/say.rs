@@ -57,6 +57,7 @@ fn whole(fail: &Fail) -> Told {
         Code::CredentialRequired
         | Code::InsufficientScope
         | Code::BeyondOwnRights
+        | Code::FreshLogInRequired
         | Code::NotFound
         | Code::LastOperator
         | Code::CrossSite

@@ -6,6 +6,7 @@ mod log_in;
 mod passwords;
 mod refresh;
 mod sessions;
+mod step_up;
 mod throttle;
 
 use keyholt_core::key::Key;
