@@ -330,6 +330,8 @@ fn about(project: ProjectId, kid: &str) -> String {
 }
 
 #[cfg(test)]
+mod own_vectors;
+#[cfg(test)]
 mod wycheproof;
 
 #[cfg(test)]

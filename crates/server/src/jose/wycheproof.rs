@@ -1,4 +1,6 @@
-//! The Wycheproof vectors for JWS and JWK against our verifier, and vectors of the same classes where they are not at hand.
+//! The Wycheproof vectors for JWS and JWK against our verifier, where they are at hand: `tools/suite` says whether they are.
+//!
+//! Vectors of our own, of the same classes, stand beside them and are always run.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -25,7 +27,7 @@ fn members(jwk: &Value) -> BTreeMap<String, String> {
 
 /// What our verifier says of something signed, given the keys of a vector: a key is used for the algorithm that it names
 /// itself, and found by its own name.
-fn accepts(keys: &[Value], text: &str) -> bool {
+pub fn accepts(keys: &[Value], text: &str) -> bool {
     let Ok(compact) = Compact::parse(text) else {
         return false;
     };
@@ -47,11 +49,21 @@ fn accepts(keys: &[Value], text: &str) -> bool {
     Verifier::from_jwk(algorithm, &members(key)).is_ok_and(|verifier| compact.verified(&verifier).is_ok())
 }
 
-/// Runs one file; tells how many valid ones of our algorithms were accepted and how many invalid ones refused.
-fn run(file: &str) -> Option<(usize, usize)> {
+/// How many valid ones were accepted, and how many invalid ones refused.
+#[derive(PartialEq, Eq, Debug)]
+struct Count {
+    accepted: usize,
+    refused: usize,
+}
+
+/// Runs one file.
+fn run(file: &str) -> Option<Count> {
     let text = std::fs::read_to_string(folder()?.join(file)).unwrap();
     let file: Value = serde_json::from_str(&text).unwrap();
-    let (mut accepted, mut refused) = (0, 0);
+    let mut count = Count {
+        accepted: 0,
+        refused: 0,
+    };
     for group in file["testGroups"].as_array().unwrap() {
         let holder = if group.get("public").is_some() {
             &group["public"]
@@ -67,71 +79,25 @@ fn run(file: &str) -> Option<(usize, usize)> {
             let good = accepts(&keys, text);
             if test["result"] == "invalid" {
                 assert!(!good, "an invalid one was accepted: {} {test}", group["comment"]);
-                refused += 1;
-            } else if good {
-                accepted += 1;
+                count.refused += 1;
+            } else {
+                // Those of algorithms that are not ours are refused, however good.
+                count.accepted += usize::from(good);
             }
         }
     }
-    Some((accepted, refused))
+    Some(count)
 }
 
 #[test]
 fn no_invalid_vector_is_accepted() {
-    if let Some((accepted, refused)) = run("json_web_signature_test.json") {
-        assert_eq!(refused, 355, "all invalid vectors were run");
-        assert!(accepted > 0, "and the good ones of our algorithms are good");
-    }
-    if let Some((_, refused)) = run("json_web_key_test.json") {
-        assert_eq!(refused, 21, "all invalid vectors were run");
-    }
-}
-
-#[test]
-fn no_vector_of_ours_of_the_same_classes_is_accepted() {
-    for algorithm in Algorithm::ALL {
-        let pair = Pair::generate(algorithm).unwrap();
-        let signer = Signer::from_pkcs8(algorithm, &pair.pkcs8).unwrap();
-        let head = header(algorithm, &pair.kid, ACCESS_TOKEN);
-        let good = signer.compact(&head, b"foo").unwrap();
-        let mut jwk: Value = serde_json::to_value(&pair.public).unwrap();
-        jwk["alg"] = algorithm.as_str().into();
-        jwk["kid"] = pair.kid.as_str().into();
-        let keys = [jwk];
-        assert!(accepts(&keys, &good));
-        let parts: Vec<&str> = good.split('.').collect();
-        let [header, payload, signature] = parts[..] else {
-            panic!("three parts")
-        };
-        let bytes = URL_SAFE_NO_PAD.decode(signature).unwrap();
-        for at in 0..bytes.len() {
-            let mut flipped = bytes.clone();
-            flipped[at] ^= 0x40;
-            let forged = format!("{header}.{payload}.{}", URL_SAFE_NO_PAD.encode(&flipped));
-            assert!(!accepts(&keys, &forged), "{algorithm:?}: byte {at} of the signature");
-            let cut = format!("{header}.{payload}.{}", URL_SAFE_NO_PAD.encode(&bytes[..at]));
-            assert!(!accepts(&keys, &cut), "{algorithm:?}: {at} bytes of the signature");
+    // Every one was run, and the good ones of our algorithms are good: ten signatures, and one where the key is looked at.
+    for (file, accepted, refused) in [
+        ("json_web_signature_test.json", 10, 355),
+        ("json_web_key_test.json", 1, 21),
+    ] {
+        if let Some(count) = run(file) {
+            assert_eq!(count, Count { accepted, refused }, "{file}");
         }
-        let null = |byte: u8| format!("{header}.{payload}.{}", URL_SAFE_NO_PAD.encode(vec![byte; bytes.len()]));
-        for forged in [
-            null(0),
-            null(0xff),
-            format!("{header}.{payload}."),
-            format!("{header}.{payload}"),
-            format!("{header}.{}.{signature}", URL_SAFE_NO_PAD.encode("bar")),
-            format!("{header}.{payload}={}", signature),
-            format!("{header}.{payload}.{signature}="),
-            format!("{header}.{payload}.{signature}.{signature}"),
-        ] {
-            assert!(!accepts(&keys, &forged), "{algorithm:?}: {forged}");
-        }
-        for other in ["none", "HS256", "ES384", "RS512", "PS256", "ES256K", "Ed25519"] {
-            let head = format!(r#"{{"alg":"{other}","kid":"{}"}}"#, pair.kid);
-            let forged = signer.compact(&head, b"foo").unwrap();
-            assert!(!accepts(&keys, &forged), "{algorithm:?} as {other}");
-        }
-        let mut encryption = keys[0].clone();
-        encryption["use"] = "enc".into();
-        assert!(!accepts(&[encryption], &good), "a key for something else");
     }
 }
