@@ -27,6 +27,11 @@ use keyholt_store::{EventQuery, Limit, Memory, Store};
 /// 2030-01-01T00:00:00Z.
 pub const NEW_YEAR: i64 = 1_893_456_000_000;
 
+/// The one secret of every house.
+pub fn master() -> MasterKey {
+    MasterKey::new([42; 32])
+}
+
 /// How many wrong credentials one source may show in a minute: more than any story shows, but for those about that.
 pub const GUESSES: Allowance = Allowance {
     per_minute: NonZeroU32::new(100).unwrap(),
@@ -346,7 +351,7 @@ pub async fn keeper_on(store: Arc<dyn Store>, clock: Arc<FakeClock>, seed: u64) 
 pub async fn keeper_after(store: Arc<dyn Store>, clock: Arc<FakeClock>, seed: u64, set_back: SetBack) -> Arc<Keeper> {
     let parts = Parts {
         store,
-        master: MasterKey::new([42; 32]),
+        master: master(),
         clock,
         entropy: Box::new(seeded(seed)),
         staleness_max: Duration::from_secs(2),

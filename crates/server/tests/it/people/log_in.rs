@@ -1,17 +1,26 @@
 //! Log-in: who comes in, what the session may do, and how alike all refusals are.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
+use argon2::{Algorithm, Argon2, Params, Version};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use keyholt_core::actor::{Subject, WriteOwners};
+use keyholt_core::audit::Noun;
 use keyholt_core::commit::Record;
 use keyholt_core::key::Kind;
 use keyholt_core::owner::Owner;
-use keyholt_core::scope::Access;
+use keyholt_core::password::{self, HashText};
+use keyholt_core::scope::{Access, ScopeSet};
 use keyholt_core::text::Email;
 use keyholt_server::keeper::Refusal;
-use keyholt_store::KeyQuery;
+use keyholt_store::{KeyQuery, Write};
+use serde_json::json;
 
 use super::{KETTLE, STAPLE, in_cookie, only, tokens, typed};
-use crate::house::{House, source};
+use crate::house::{House, master, source};
+use crate::wire::Wire;
 
 #[tokio::test]
 async fn somebody_logs_in_by_name_or_by_e_mail() {
@@ -237,4 +246,125 @@ async fn a_session_is_no_key() {
     );
     assert!(house.refresh(&by_cookie.secret).await.is_err(), "a cookie is no token");
     assert_eq!(house.sessions_of(&ada).await.len(), 2);
+}
+
+#[tokio::test]
+async fn over_the_wire_too_unknown_wrong_and_suspended_are_the_same_to_the_byte() {
+    let house = House::open().await;
+    house.person("ada").await;
+    let eve = house.person("eve").await;
+    house.user("bob").await;
+    house
+        .keeper
+        .suspend_owner(&house.olga(), house.project(), Owner::User(eve.id), None, None)
+        .await
+        .unwrap();
+    let wire = Wire::to(&house.keeper);
+    let mut answers = BTreeSet::new();
+    for (login, password) in [
+        ("nobody", STAPLE),
+        ("ada", KETTLE),
+        ("bob", STAPLE),
+        ("eve", STAPLE),
+        ("eve", KETTLE),
+    ] {
+        let body = json!({"login": login, "password": password});
+        let reply = wire.post("", "/v1/projects/acme/sessions", body).await;
+        assert_eq!(
+            (reply.status.as_u16(), reply.code().as_str()),
+            (401, "log_in_refused"),
+            "{login}"
+        );
+        let request = reply.header("x-request-id").to_owned();
+        let mut headers = reply.headers.clone();
+        headers.remove("x-request-id");
+        let text = String::from_utf8(reply.bytes).unwrap().replace(&request, "");
+        answers.insert((format!("{headers:?}"), text));
+    }
+    assert_eq!(answers.len(), 1, "{answers:?}");
+}
+
+#[tokio::test]
+async fn a_password_of_a_megabyte_is_refused_before_it_costs_anything() {
+    let house = House::open().await;
+    house.person("ada").await;
+    let wire = Wire::to(&house.keeper);
+    let before = house.commits().await;
+    for (length, code) in [(1 << 20, "body_too_large"), (1_025, "invalid_fields")] {
+        let body = json!({"login": "ada", "password": "x".repeat(length)});
+        let reply = wire.post("", "/v1/projects/acme/sessions", body).await;
+        assert_eq!(reply.code(), code, "{length} bytes");
+    }
+    assert_eq!(house.commits().await, before, "no password was looked at");
+}
+
+/// A hash at less than today's cost, as an older Keyholt would have kept it.
+fn cheap_hash(password: &str) -> HashText {
+    let params = Params::new(64, 1, 1, Some(32)).unwrap();
+    let secret = master().password_secret();
+    let argon2 = Argon2::new_with_secret(secret.as_ref(), Algorithm::Argon2id, Version::V0x13, params).unwrap();
+    let (salt, mut hash) = ([5; 16], [0; 32]);
+    argon2
+        .hash_password_into(password.as_bytes(), &salt, &mut hash)
+        .unwrap();
+    let encode = |bytes: &[u8]| STANDARD_NO_PAD.encode(bytes);
+    HashText::new(&format!(
+        "$argon2id$v=19$m=64,t=1,p=1${}${}",
+        encode(&salt),
+        encode(&hash)
+    ))
+}
+
+#[tokio::test]
+async fn a_hash_of_less_than_today_s_cost_is_made_anew_when_its_user_logs_in() {
+    let house = House::open().await;
+    let ada = house.user("ada").await;
+    let (olga, owner) = (house.olga(), Owner::User(ada.id));
+    let permit = olga
+        .permit::<WriteOwners>(house.project(), Subject::Owner(owner))
+        .unwrap();
+    let permissions = ScopeSet::default();
+    let set = password::set(
+        &permit,
+        &ada,
+        None,
+        cheap_hash(STAPLE),
+        &permissions,
+        house.keeper.now(),
+    )
+    .unwrap();
+    let write = Write::sealed(set, &master().sealer());
+    house.store.commit(vec![write]).await.unwrap();
+    let kept = async || {
+        let stored = house
+            .store
+            .record(house.project(), Noun::Password, ada.id.uuid())
+            .await
+            .unwrap()
+            .unwrap();
+        let Record::Password(password) = stored.open(&master().sealer()).unwrap() else {
+            panic!("a password");
+        };
+        password.hash.as_str().to_owned()
+    };
+    assert!(house.log_in("ada", KETTLE, tokens()).await.is_err());
+    assert!(
+        kept().await.contains("m=64,t=1,p=1"),
+        "a wrong password makes nothing anew"
+    );
+    house.log_in("ada", STAPLE, tokens()).await.unwrap();
+    let renewed = kept().await;
+    assert!(renewed.contains("m=19456,t=2,p=1"), "{renewed}");
+    house.log_in("ada", STAPLE, tokens()).await.unwrap();
+    assert_eq!(kept().await, renewed, "once is enough");
+    let events = house
+        .store
+        .events(house.project(), &crate::house::all_events())
+        .await
+        .unwrap();
+    let rehashed = events
+        .entries
+        .iter()
+        .filter(|entry| entry.event.action == "password.rehash");
+    assert_eq!(rehashed.count(), 1);
 }

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use keyholt_core::commit::Record;
 use keyholt_core::key::State;
 use keyholt_core::owner::Owner;
 use keyholt_core::time::Span;
 use keyholt_server::keeper::Refusal;
 use keyholt_store::Memory;
 
-use super::{STAPLE, tokens};
+use super::{STAPLE, kept, tokens, typed};
 use crate::house::{House, keeper_on, source};
 
 fn is_over<T>(refreshed: Result<T, Refusal>) -> bool {
@@ -199,4 +200,37 @@ async fn what_is_no_token_is_told_the_same() {
         assert!(is_over(house.keeper.refresh(&nonsense, source()).await));
     }
     assert!(house.refresh(&session.secret).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_reuse_in_the_last_operator_s_session_ends_that_and_leaves_the_way_in() {
+    let house = House::open().await;
+    let olga = house.olga();
+    let Record::User(user) = house
+        .keeper
+        .owner(&olga, olga.home, olga.owner)
+        .unwrap()
+        .as_ref()
+        .clone()
+    else {
+        panic!("an operator is a user");
+    };
+    house.give_password(&user, STAPLE).await;
+    let password = typed(STAPLE);
+    let log_in = async || {
+        let logged_in = house.keeper.log_in(olga.home, "olga", &password, tokens(), source());
+        kept(logged_in.await.unwrap())
+    };
+    let stolen = log_in().await;
+    house.advance(Span::secs(10));
+    house.refresh(&stolen.secret).await.unwrap();
+    house.advance(Span::secs(10));
+    assert!(is_over(house.refresh(&stolen.secret).await));
+    let trail = house.events(olga.home).await;
+    assert!(trail.iter().any(|event| event.action == "session.reuse"));
+    assert!(
+        house.actor(&house.operator.secret).is_operator(),
+        "her key is not touched"
+    );
+    house.refresh(&log_in().await.secret).await.unwrap();
 }

@@ -1,11 +1,12 @@
 //! A key becomes an access token, which may do no more than the key and dies with it.
 
+use keyholt_core::owner::Owner;
 use keyholt_core::text::Cause;
 use keyholt_core::time::Span;
 use serde_json::json;
 
 use super::stage::{BASE, Stage, basic, claims, encoded, error, kept, part, posted};
-use crate::house::source;
+use crate::house::{Wishes, source, wish};
 
 const GRANT: (&str, &str) = ("grant_type", "client_credentials");
 
@@ -334,4 +335,108 @@ async fn proofs_of_possession_are_passed_over_and_make_no_bound_token() {
         .headers_mut()
         .insert("authorization", format!("DPoP {token}").parse().unwrap());
     assert_eq!(stage.wire.send(request).await.status, 401);
+}
+
+#[tokio::test]
+async fn whatever_became_of_a_client_the_refusal_is_the_same_to_the_byte() {
+    let stage = Stage::open().await;
+    let house = &stage.house;
+    let (olga, project) = (house.olga(), house.project());
+    let owner = house.service("warehouse", "member").await;
+    let client = async |name: &str| {
+        let wish = wish(Owner::Service(owner.id), name).scopes(&["orders:read"]);
+        house.issue(wish.lasting(Span::days(1))).await
+    };
+    let (expired, revoked, suspended) = (client("a").await, client("b").await, client("c").await);
+    let cause = || Cause::new("over").unwrap();
+    house
+        .keeper
+        .revoke_key(&olga, project, revoked.id(), cause(), None)
+        .await
+        .unwrap();
+    house
+        .keeper
+        .suspend_key(&olga, project, suspended.id(), None, None)
+        .await
+        .unwrap();
+    house.advance(Span::days(1));
+    let of_suspended = client("d").await;
+    let owner = Owner::Service(owner.id);
+    house
+        .keeper
+        .suspend_owner(&olga, project, owner, None, None)
+        .await
+        .unwrap();
+    let unknown = crate::house::Held {
+        secret: format!("{}x", stage.client.secret),
+        ..stage.client.clone()
+    };
+    let mut answers = std::collections::BTreeSet::new();
+    for client in [&unknown, &expired, &revoked, &suspended, &of_suspended] {
+        let reply = stage.ask(client, &[GRANT]).await;
+        assert_eq!(error(&reply), (401, "invalid_client".to_owned()));
+        let mut headers = reply.headers.clone();
+        headers.remove("x-request-id");
+        answers.insert((format!("{headers:?}"), reply.bytes));
+    }
+    assert_eq!(answers.len(), 1, "{answers:?}");
+}
+
+#[tokio::test]
+async fn a_client_s_secret_in_the_query_is_refused_and_marked_as_exposed() {
+    let stage = Stage::open().await;
+    for (name, path) in [
+        ("client_secret", "token"),
+        ("token", "introspect"),
+        ("anything", "revoke"),
+    ] {
+        let key = stage
+            .house
+            .issue(wish(stage.client.key.owner, name).scopes(&["orders:read"]))
+            .await;
+        let path = format!("/oauth/{path}?{name}={}", key.secret);
+        let reply = stage.post(&path, None, &[GRANT]).await;
+        assert_eq!(
+            (reply.status.as_u16(), reply.code().as_str()),
+            (400, "token_in_url"),
+            "{name}"
+        );
+        let event = stage.house.events(stage.house.project()).await.remove(0);
+        assert_eq!(
+            (event.action.as_str(), event.target.id),
+            ("key.exposed", Some(key.id().uuid()))
+        );
+    }
+    let token = stage.token(&stage.client).await;
+    let reply = stage
+        .post(&format!("/oauth/introspect?access_token={token}"), None, &[])
+        .await;
+    assert_eq!(reply.code(), "token_in_url");
+}
+
+#[tokio::test]
+async fn what_the_policy_names_of_a_key_s_metadata_stands_in_its_tokens_and_says_nothing_to_us() {
+    let stage = Stage::open().await;
+    stage
+        .house
+        .policy(|policy| {
+            let names = ["plan", "seats", "scope", "sub", "roles"];
+            policy.tokens.claims = names.map(str::to_owned).into();
+        })
+        .await;
+    let said =
+        json!({"plan": "gold", "seats": [1, 2], "scope": "admin", "sub": "root", "roles": ["admin"], "secret": "x"});
+    let mut wish = wish(stage.client.key.owner, "with metadata").scopes(&["orders:read"]);
+    wish.metadata = keyholt_core::text::Metadata::new(said.as_object().unwrap().clone()).unwrap();
+    let client = stage.house.issue(wish).await;
+    let token = stage.token(&client).await;
+    let told = claims(&token);
+    assert_eq!((&told["plan"], &told["seats"]), (&json!("gold"), &json!([1, 2])));
+    assert_eq!(
+        (&told["scope"], &told["sub"]),
+        (&json!("orders:read"), &json!(client.id().to_string()))
+    );
+    assert_eq!((&told["roles"], &told["secret"]), (&json!(null), &json!(null)));
+    assert_eq!(stage.verdict(&token, &["orders:read"]).await["code"], "valid");
+    assert_eq!(stage.verdict(&token, &["admin"]).await["code"], "insufficient_scope");
 }

@@ -18,7 +18,7 @@ impl Stage {
             .collect()
     }
 
-    async fn rotate(&self) -> Value {
+    pub(super) async fn rotate(&self) -> Value {
         let path = "/v1/projects/acme/signing-keys";
         self.wire
             .post(&self.house.operator.secret, path, json!({}))
@@ -28,7 +28,7 @@ impl Stage {
     }
 }
 
-fn kid(token: &str) -> String {
+pub(super) fn kid(token: &str) -> String {
     part(token, 0)["kid"].as_str().unwrap().to_owned()
 }
 
