@@ -37,6 +37,15 @@ function packageFile(name) {
   });
 }
 
+/** The blocks of JavaScript on a page of the how-tos, with the addresses of this run in the place of the page's. */
+export function codeOf(page) {
+  const text = readFileSync(`${world.pages}/${page}`, "utf8");
+  const blocks = [...text.matchAll(/^```js\n(.*?)^```$/gms)].map(([, code]) => code);
+  const issuer = "https://keys.example.com/projects/0197a3c4-7b1e-7c00-8000-6f9d2f3f1a20";
+  const real = [[issuer, world.issuer], ["https://keys.example.com", world.api], ["https://orders.example.com", world.audience]];
+  return blocks.map((code) => real.reduce((text, [example, here]) => text.replaceAll(example, here), code));
+}
+
 /** Revokes a key by possession, as its holder can. */
 export async function revoke(secret) {
   const answer = await fetch(`${world.api}/v1/self/revoke`, {

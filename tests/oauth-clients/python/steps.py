@@ -4,6 +4,7 @@ import importlib.metadata
 import json
 import os
 import pathlib
+import re
 import sys
 import urllib.request
 
@@ -44,7 +45,18 @@ def refused(run):
         granted = run()
     except Exception as error:  # noqa: BLE001
         return error
-    raise AssertionError(f"it was granted: {sorted(granted)}")
+    raise AssertionError(f"it was granted: {sorted(granted or [])}")
+
+
+def code_of(page: str) -> list[str]:
+    """The blocks of Python on a page of the how-tos, with the addresses of this run in the place of the page's."""
+    text = (pathlib.Path(WORLD["pages"]) / page).read_text()
+    blocks = re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    issuer = "https://keys.example.com/projects/0197a3c4-7b1e-7c00-8000-6f9d2f3f1a20"
+    real = {issuer: WORLD["issuer"], "https://keys.example.com": WORLD["api"], "https://orders.example.com": WORLD["audience"]}
+    for example, here in real.items():
+        blocks = [block.replace(example, here) for block in blocks]
+    return blocks
 
 
 def revoke(secret: str) -> None:

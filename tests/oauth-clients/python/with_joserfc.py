@@ -7,15 +7,15 @@ import zlib
 import requests
 from joserfc import jwt
 from joserfc.jwk import KeySet
-from steps import WORLD, Client, refused, revoke
+from steps import WORLD, Client, code_of, refused, revoke
 
 client = Client("joserfc")
 
 
-def fresh(which: str = "client") -> str:
+def fresh(which: str = "client", audience: str | None = WORLD["audience"]) -> str:
     answer = requests.post(
         WORLD["token_endpoint"],
-        data={"grant_type": "client_credentials", "audience": WORLD["audience"]},
+        data={"grant_type": "client_credentials", "audience": audience},
         auth=(WORLD[f"{which}_id"], WORLD[f"{which}_secret"]),
         timeout=10,
     )
@@ -72,6 +72,31 @@ def _():
 def _():
     token = fresh()
     refused(lambda: check(token, "somebody-else"))
+
+
+@client.step("the page's code for an exchange makes a narrower token")
+def _():
+    world = {"token": fresh("client", audience=None)}
+    exec(code_of("exchange-tokens.md")[0], world)  # noqa: S102: the code of our own page is what is tried
+    assert check(world["narrower"], WORLD["audience"]).claims["scope"] == "orders:read"
+
+
+for algorithm, issuer in WORLD["other_issuers"].items():
+
+    @client.step(f"JWT signed with {algorithm} checked offline")
+    def _(algorithm=algorithm, issuer=issuer):
+        answer = requests.post(
+            WORLD["token_endpoint"],
+            data={"grant_type": "client_credentials"},
+            auth=(issuer["client_id"], issuer["client_secret"]),
+            timeout=10,
+        )
+        keys = KeySet.import_key_set(requests.get(issuer["jwks_uri"], timeout=10).json())
+        token = jwt.decode(answer.json()["access_token"], keys, algorithms=[algorithm])
+        assert (token.header["alg"], token.header["typ"]) == (algorithm, "at+jwt"), token.header
+        assert token.claims["iss"] == issuer["issuer"]
+        others = [other for other in ["ES256", "EdDSA", "RS256"] if other != algorithm]
+        refused(lambda: jwt.decode(answer.json()["access_token"], keys, algorithms=others).claims)
 
 
 @client.step("status list: a good token is good, and dead once its key is revoked")

@@ -6,7 +6,7 @@ import zlib
 
 import jwt
 import requests
-from steps import WORLD, Client, refused, revoke
+from steps import WORLD, Client, code_of, refused, revoke
 
 client = Client("PyJWT")
 keys = jwt.PyJWKClient(WORLD["jwks_uri"])
@@ -24,7 +24,7 @@ def fresh(which: str = "client") -> str:
 
 def check(token: str, audience: str):
     key = keys.get_signing_key_from_jwt(token)
-    return jwt.decode(
+    read = jwt.decode_complete(
         token,
         key,
         algorithms=["ES256"],
@@ -32,6 +32,9 @@ def check(token: str, audience: str):
         audience=audience,
         options={"require": ["exp", "iat", "jti", "sub", "client_id"]},
     )
+    if read["header"].get("typ") != "at+jwt":
+        raise jwt.InvalidTokenError("not an access token")
+    return read["payload"]
 
 
 def read_list(text: str, uri: str) -> dict:
@@ -69,6 +72,18 @@ def _():
     token = fresh()
     error = refused(lambda: check(token, "somebody-else"))
     assert isinstance(error, jwt.InvalidAudienceError), repr(error)
+
+
+@client.step("the page's code for offline checks takes a token and no status list")
+def _():
+    check_of_the_page = compile(code_of("verify-tokens-offline.md")[0], "verify-tokens-offline.md", "exec")
+    read = {"token": fresh()}
+    exec(check_of_the_page, read)  # noqa: S102: the code of our own page is what is tried
+    assert read["claims"]["client_id"] == WORLD["client_id"]
+    place = read["claims"]["status"]["status_list"]
+    a_list = requests.get(place["uri"], timeout=10).text
+    error = refused(lambda: exec(check_of_the_page, {"token": a_list}))  # noqa: S102
+    assert isinstance(error, jwt.InvalidTokenError), repr(error)
 
 
 @client.step("status list: a good token is good, and dead once its key is revoked")
