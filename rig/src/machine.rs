@@ -52,8 +52,8 @@ impl Machine {
 /// One run of a harness.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Run {
-    /// The day.
-    pub date: String,
+    /// The minute in which it began, UTC.
+    pub began: String,
     /// The commit that was measured.
     pub commit: String,
     /// Whether the tree was as committed.
@@ -87,7 +87,7 @@ impl Run {
             ],
         );
         Self {
-            date: now.split('T').next().unwrap_or_default().to_owned(),
+            began: minute(now),
             commit: said_by("git", &["rev-parse", "--short=12", "HEAD"]),
             tree: if changed.is_empty() {
                 Tree::Committed
@@ -103,8 +103,15 @@ impl Run {
             Tree::Committed => "",
             Tree::Changed => ", with changes that were not committed",
         };
-        format!("{}, commit {}{tree}", self.date, self.commit)
+        format!("{}, commit {}{tree}", self.began, self.commit)
     }
+}
+
+/// An instant in RFC 3339, in UTC, as people read it: `2030-01-01 10:00`.
+fn minute(instant: &str) -> String {
+    let (day, time) = instant.split_once('T').unwrap_or((instant, ""));
+    let time: Vec<&str> = time.split(':').take(2).collect();
+    format!("{day} {}", time.join(":")).trim_end().to_owned()
 }
 
 /// How many processes wanted a processor in the last minute.
@@ -122,4 +129,15 @@ fn said_by(program: &str, arguments: &[&str]) -> String {
     output
         .map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
         .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_tells_the_minute_in_which_it_began() {
+        assert_eq!(Run::begin("2030-01-01T10:20:30.123Z").began, "2030-01-01 10:20");
+        assert_eq!(minute("2030-01-01"), "2030-01-01");
+    }
 }
