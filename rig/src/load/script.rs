@@ -97,9 +97,9 @@ pub struct Request<'a> {
     pub method: &'a str,
     /// Path and query.
     pub path: &'a str,
-    /// Headers beside `Host`, `Content-Type` and `Content-Length`.
+    /// Headers beside `Host` and `Content-Length`.
     pub headers: Vec<(&'a str, String)>,
-    /// The body, which is JSON.
+    /// The body, which is JSON unless a header says otherwise.
     pub body: Option<String>,
 }
 
@@ -110,6 +110,8 @@ pub enum Expected {
     Status(u16),
     /// 200, and `"valid":true` exactly as often as good words were asked about.
     Verdicts,
+    /// The same of introspection, which says `"active":true`.
+    Active,
 }
 
 /// A prepared request: copied into each connection once, after which only its words change.
@@ -173,7 +175,8 @@ impl Script {
     pub fn fault(&self, status: u16, body: &[u8], good: usize) -> Option<String> {
         let right = match self.expected {
             Expected::Status(expected) => status == expected,
-            Expected::Verdicts => status == 200 && memchr::memmem::find_iter(body, b"\"valid\":true").count() == good,
+            Expected::Verdicts => status == 200 && times(body, b"\"valid\":true") == good,
+            Expected::Active => status == 200 && times(body, b"\"active\":true") == good,
         };
         (!right).then(|| {
             let shown: Range<usize> = 0..body.len().min(400);
@@ -181,6 +184,11 @@ impl Script {
             format!("expected {:?} ({good} valid), got {status}: {body}", self.expected)
         })
     }
+}
+
+/// How often something stands in an answer.
+fn times(body: &[u8], said: &[u8]) -> usize {
+    memchr::memmem::find_iter(body, said).count()
 }
 
 fn spell(request: &Request<'_>, word: &str) -> Vec<u8> {
@@ -195,10 +203,11 @@ fn spell(request: &Request<'_>, word: &str) -> Vec<u8> {
     }
     if let Some(body) = &request.body {
         let body = with_word(body);
-        text.push_str(&format!(
-            "Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
-        ));
+        let is_kind = |(name, _): &(&str, String)| name.eq_ignore_ascii_case("content-type");
+        if !request.headers.iter().any(is_kind) {
+            text.push_str("Content-Type: application/json\r\n");
+        }
+        text.push_str(&format!("Content-Length: {}\r\n\r\n{body}", body.len()));
     } else {
         text.push_str("\r\n");
     }
@@ -251,6 +260,24 @@ mod tests {
         assert_eq!(script.fault(200, br#"[{"valid":true},{"valid":false}]"#, 1), None);
         assert!(script.fault(200, br#"[{"valid":true},{"valid":true}]"#, 1).is_some());
         assert!(script.fault(503, b"", 0).is_some());
+    }
+
+    #[test]
+    fn a_body_is_json_unless_a_header_says_otherwise() {
+        let kinds = |headers| {
+            let request = Request {
+                method: "POST",
+                path: "/",
+                headers,
+                body: Some("a=b".into()),
+            };
+            let script = Script::fixed(&request, Expected::Status(200));
+            let text = String::from_utf8(script.template().to_vec()).unwrap();
+            let kinds = text.lines().filter_map(|line| line.strip_prefix("Content-Type: "));
+            kinds.map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(kinds(vec![]), ["application/json"]);
+        assert_eq!(kinds(vec![("Content-Type", "text/plain".into())]), ["text/plain"]);
     }
 
     #[test]
