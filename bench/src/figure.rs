@@ -31,6 +31,8 @@ pub enum Unit {
     Seconds,
     /// Bytes.
     Bytes,
+    /// Thousands of bytes.
+    Kilobytes,
     /// Millions of bytes.
     Megabytes,
     /// How often something happened.
@@ -113,6 +115,7 @@ impl Unit {
             Self::Milliseconds => format!("{value:.1} ms"),
             Self::Seconds => format!("{value:.2} s"),
             Self::Bytes => format!("{value:.0} B"),
+            Self::Kilobytes => format!("{value:.1} kB"),
             Self::Megabytes => format!("{value:.1} MB"),
             Self::Count if value.fract() == 0.0 => format!("{value:.0}"),
             Self::Count => format!("{value:.2}"),

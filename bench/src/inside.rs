@@ -201,7 +201,7 @@ fn admit(keeper: &Keeper, verifier: &Verifier) -> anyhow::Result<Admitted> {
 }
 
 /// Processor time of this thread in nanoseconds: what others do on the machine must not count.
-fn processor_time() -> f64 {
+pub(crate) fn processor_time() -> f64 {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     time.tv_sec as f64 * 1e9 + time.tv_nsec as f64
 }

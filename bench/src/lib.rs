@@ -3,11 +3,13 @@
 pub mod data;
 pub mod figure;
 pub mod inside;
+pub mod offline;
 pub mod report;
 pub mod rival;
 pub mod row;
 pub mod say;
 pub mod setting;
+pub mod signature;
 mod single;
 
 pub use keyholt_rig::{load, machine, process, wire};

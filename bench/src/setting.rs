@@ -1,5 +1,6 @@
 //! What a run measures with: programs, data sets, sizes, rounds.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -14,6 +15,8 @@ use crate::wire::fetch;
 
 /// Threads of the load generator.
 const THREADS: usize = 2;
+/// On this machine, at a port that the system chooses.
+const ANYWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 /// How long a server under load rests after its start.
 const REST: Duration = Duration::from_millis(300);
 
@@ -129,11 +132,17 @@ impl Setting {
 
     /// The command that starts Keyholt on a folder.
     pub fn serve(&self, folder: &Path) -> Command {
+        self.serve_at(ANYWHERE, folder)
+    }
+
+    /// The command that starts Keyholt on a folder and at an address.
+    pub fn serve_at(&self, address: SocketAddr, folder: &Path) -> Command {
         let mut command = Command::new(&self.keyholt);
         // Nothing from the caller's environment: a setting there would be measured unseen.
         command
             .env_clear()
-            .args(["serve", "--listen", "127.0.0.1:0", "--log-level", "error", "--data"])
+            .args(["serve", "--log-level", "error"])
+            .args(["--listen", &address.to_string(), "--data"])
             .arg(folder);
         command.stderr(std::process::Stdio::inherit());
         command
@@ -178,6 +187,11 @@ impl Setting {
         };
         closed.run(script, || server.cpu())
     }
+}
+
+/// An address that is free now, for a server that others must be told of before it starts.
+pub fn free_address() -> anyhow::Result<SocketAddr> {
+    Ok(TcpListener::bind(ANYWHERE)?.local_addr()?)
 }
 
 /// Starts Keyholt and waits until it says that it is ready.
@@ -226,13 +240,17 @@ pub fn verify_script(set: &DataSet, words: &Arc<Words>, expected: Expected) -> a
 /// What a server answers to the first of these words, head and body.
 pub fn answer_to_first(server: &Process, set: &DataSet, words: &Words) -> anyhow::Result<Vec<u8>> {
     let first = Arc::new(Words::new(Outlook::Good, [words.word(0)])?);
-    let script = verify_script(set, &first, Expected::Verdicts)?;
+    answer_to(server, &verify_script(set, &first, Expected::Verdicts)?)
+}
+
+/// What a server answers to the next words of a script, head and body.
+pub fn answer_to(server: &Process, script: &Script) -> anyhow::Result<Vec<u8>> {
     let mut request = script.template().to_vec();
     let good = script.fill(&mut request);
     let reply = fetch(server.address(), &request)?;
     match script.fault(reply.status(), reply.body(), good) {
         None => Ok([reply.head(), reply.body()].concat()),
-        Some(fault) => anyhow::bail!("the first verify went wrong: {fault}"),
+        Some(fault) => anyhow::bail!("the first question went wrong: {fault}"),
     }
 }
 

@@ -77,13 +77,18 @@ pub fn master_text() -> String {
 
 /// Opens a keeper on a store of a data set.
 pub async fn keeper_on(store: Arc<dyn Store>) -> anyhow::Result<Keeper> {
+    keeper_at("https://keyholt.example", store).await
+}
+
+/// Opens a keeper on a store of a data set, to whose tokens a server at this address answers.
+pub async fn keeper_at(base: &str, store: Arc<dyn Store>) -> anyhow::Result<Keeper> {
     let parts = Parts {
         store,
         master: master(),
         clock: Arc::new(SystemClock::new()),
         entropy: Box::new(Seeded::stream(HOUSE_STREAM)),
         staleness_max: Duration::from_secs(2),
-        issuers: keyholt_server::keeper::Issuers::at("https://keyholt.example"),
+        issuers: keyholt_server::keeper::Issuers::at(base),
         guesses: Allowance {
             per_minute: NonZeroU32::MIN,
         },

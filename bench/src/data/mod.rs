@@ -3,6 +3,7 @@
 mod house;
 mod population;
 mod secrets;
+mod tokens;
 
 use std::fs;
 use std::io::Write;
@@ -21,6 +22,7 @@ pub use house::{
 };
 pub use population::{ASKED, Detail, Population, Sort, sort};
 pub use secrets::{Secrets, Seeded};
+pub use tokens::{Client, Minted, Minter};
 
 use crate::load::{Outlook, Words};
 

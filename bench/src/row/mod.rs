@@ -1,22 +1,28 @@
 //! The rows of the table: each group measures one thing and says what it found.
 
 mod batch;
+mod client_credentials;
 mod create;
 mod dialects;
 mod flood;
 mod footprint;
 mod inside;
 mod list;
+mod log_in;
 mod open_loop;
 mod peers;
 mod start;
+mod status_list;
+mod tokens;
 mod usage;
 mod verify;
 
 use serde::{Deserialize, Serialize};
 
-use crate::figure::Figure;
+use crate::figure::{Figure, spread};
+use crate::load::Round;
 use crate::setting::Setting;
+use crate::signature::Pace;
 
 /// What a group found.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -52,6 +58,51 @@ impl Table {
 
     fn line(&mut self, cells: impl IntoIterator<Item = String>) {
         self.lines.push(cells.into_iter().collect());
+    }
+}
+
+/// What one turn of a subject came to, whether a server answered or a signature was made in process.
+#[derive(Clone, Copy)]
+struct Turn {
+    per_second: f64,
+    cpu_us: f64,
+    /// No number where nobody waited for an answer.
+    p99_ms: f64,
+}
+
+impl Turn {
+    const COLUMNS: [&str; 4] = ["what", "per second", "CPU µs of one", "p99 ms"];
+
+    fn cells(what: &str, turns: &[Self]) -> [String; 4] {
+        let of = |number: fn(&Self) -> f64| turns.iter().map(number).collect::<Vec<f64>>();
+        let p99 = of(|turn| turn.p99_ms);
+        let waited = p99.iter().all(|p99| p99.is_finite());
+        [
+            what.to_owned(),
+            spread(&of(|turn| turn.per_second), 0),
+            spread(&of(|turn| turn.cpu_us), 2),
+            if waited { spread(&p99, 2) } else { String::new() },
+        ]
+    }
+}
+
+impl From<Round> for Turn {
+    fn from(round: Round) -> Self {
+        Self {
+            per_second: round.per_second(),
+            cpu_us: round.cpu_us(),
+            p99_ms: round.p99_ms(),
+        }
+    }
+}
+
+impl From<Pace> for Turn {
+    fn from(pace: Pace) -> Self {
+        Self {
+            per_second: pace.per_second,
+            cpu_us: pace.cpu_us,
+            p99_ms: f64::NAN,
+        }
     }
 }
 
@@ -122,6 +173,26 @@ pub const GROUPS: &[Group] = &[
         name: "usage",
         about: "usage counting",
         measure: usage::measure,
+    },
+    Group {
+        name: "client-credentials",
+        about: "an access token for a client's id and secret, against the bare answer and a signature",
+        measure: client_credentials::measure,
+    },
+    Group {
+        name: "tokens",
+        about: "verify and introspection of access tokens, new and seen before",
+        measure: tokens::measure,
+    },
+    Group {
+        name: "status-list",
+        about: "the status list at 1 M live tokens: size, building, checking",
+        measure: status_list::measure,
+    },
+    Group {
+        name: "log-in",
+        about: "log-in with a password: memory of 200 at once, how many in a second",
+        measure: log_in::measure,
     },
     Group {
         name: "footprint",
