@@ -17,7 +17,7 @@ const STOP_WITHIN: Duration = Duration::from_secs(60);
 /// How often it is looked whether a server has ended.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// A running server. Dropping it kills it; [`Process::stop`] is the polite way.
+/// A running server. Dropping it kills it and all that descend from it; [`Process::stop`] is the polite way.
 pub struct Process {
     child: Child,
     started: Instant,
@@ -171,9 +171,10 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Nobody is left to tell when it had ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        // Nobody is left to tell what goes wrong here. One that has ended is left alone: its number may be another's by now.
+        if self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
+            let _ = self.kill();
+        }
     }
 }
 
