@@ -3,7 +3,6 @@
 use std::process::Command;
 use std::sync::Arc;
 
-use anyhow::Context;
 use keyholt_server::entropy::SystemEntropy;
 use keyholt_store::{Postgres, Sqlite, Store};
 
@@ -14,6 +13,7 @@ use crate::data::{
 use crate::figure::{Figure, Limit, Unit, median, spread};
 use crate::load::{Expected, Outlook, Request, SLOT, Script, Words};
 use crate::process::Process;
+use crate::scratch::Scratch;
 use crate::setting::{Setting, bearer, rest, started};
 use crate::single::SingleCommits;
 
@@ -28,14 +28,7 @@ pub(super) fn on_sqlite(setting: &Setting) -> anyhow::Result<Findings> {
 }
 
 pub(super) fn on_postgres(setting: &Setting) -> anyhow::Result<Findings> {
-    let url = setting
-        .postgres
-        .as_deref()
-        .context("no PostgreSQL: run this under tools/with-postgres")?;
-    let (one, other) = (
-        Scratch::make(setting, url, "http")?,
-        Scratch::make(setting, url, "single")?,
-    );
+    let (one, other) = (Scratch::make(setting, "http")?, Scratch::make(setting, "single")?);
     let size = setting.extent.small;
     // The same house in both, so that the same secret opens both.
     let house = setting.runtime.block_on(House::build())?;
@@ -149,48 +142,4 @@ fn measure(
         figures,
         tables: vec![table],
     })
-}
-
-/// A database that is gone when it is dropped.
-struct Scratch<'a> {
-    setting: &'a Setting,
-    server: String,
-    name: String,
-    url: String,
-}
-
-impl<'a> Scratch<'a> {
-    fn make(setting: &'a Setting, server: &str, purpose: &str) -> anyhow::Result<Self> {
-        let name = format!("keyholt_bench_{}_{purpose}", std::process::id());
-        let (base, _) = server
-            .rsplit_once('/')
-            .context("the URL of PostgreSQL names no database")?;
-        let scratch = Self {
-            setting,
-            server: server.to_owned(),
-            url: format!("{base}/{name}"),
-            name,
-        };
-        scratch.run(&format!("CREATE DATABASE {}", scratch.name))?;
-        Ok(scratch)
-    }
-
-    fn run(&self, sql: &str) -> anyhow::Result<()> {
-        self.setting.runtime.block_on(async {
-            let (client, connection) = tokio_postgres::connect(&self.server, tokio_postgres::NoTls).await?;
-            let connection = tokio::spawn(connection);
-            client.batch_execute(sql).await?;
-            drop(client);
-            connection.await??;
-            anyhow::Ok(())
-        })
-    }
-}
-
-impl Drop for Scratch<'_> {
-    fn drop(&mut self) {
-        if let Err(error) = self.run(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name)) {
-            crate::say::talk(&format!("the database {} stays behind: {error:#}", self.name));
-        }
-    }
 }

@@ -10,6 +10,7 @@ mod inside;
 mod list;
 mod log_in;
 mod open_loop;
+mod originals;
 mod peers;
 mod start;
 mod status_list;
@@ -208,5 +209,10 @@ pub const GROUPS: &[Group] = &[
         name: "dialects",
         about: "a trivial request in each dialect, against the native verify",
         measure: dialects::measure,
+    },
+    Group {
+        name: "originals",
+        about: "two dialects beside the servers whose tongues they are",
+        measure: originals::measure,
     },
 ];

@@ -1,17 +1,17 @@
 //! Beside others, in one run behind the same load generator: better-auth and djangorestframework-api-key, each installed
 //! from its registry. Their servers are in `bench/peers`.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 
 use super::{Findings, Table};
 use crate::figure::{Figure, Limit, Unit, ratio, spread};
-use crate::load::{Expected, Outlook, Request, Round, SLOT, Script, Words};
+use crate::load::{Expected, Request, Round, SLOT, Script};
+use crate::peer::{installed, keys, run};
 use crate::process::Process;
 use crate::setting::{Extent, Setting, by_turns, rest, verify_script};
 
@@ -20,8 +20,6 @@ const CONNECTIONS: usize = 32;
 const KEYS: usize = 1_000;
 /// The shortest round.
 const LEAST: Duration = Duration::from_secs(2);
-/// Present once everything is installed.
-const INSTALLED: &str = "installed";
 
 pub(super) fn measure(setting: &Setting) -> anyhow::Result<Findings> {
     let size = setting.extent.large;
@@ -148,46 +146,4 @@ fn django(setting: &Setting, folder: &Path) -> anyhow::Result<(Process, Script)>
         server,
         Script::with_words(&request, &keys(folder)?, Expected::Verdicts)?,
     ))
-}
-
-/// The keys that a server of others has made for itself.
-fn keys(folder: &Path) -> anyhow::Result<Arc<Words>> {
-    let text = fs::read_to_string(folder.join("keys")).context("the others' keys")?;
-    Ok(Arc::new(Words::new(Outlook::Good, text.lines())?))
-}
-
-/// The folder in which a server of others is installed; made once for each version of what is in `bench/peers`.
-fn installed(setting: &Setting, name: &str, install: impl Fn(&Path) -> anyhow::Result<()>) -> anyhow::Result<PathBuf> {
-    let (source, home) = (setting.peers.join(name), setting.home.join("peers").join(name));
-    let mut contents = Vec::new();
-    fs::create_dir_all(&home)?;
-    for entry in fs::read_dir(&source).with_context(|| format!("no server in {}", source.display()))? {
-        let entry = entry?;
-        if entry.file_type()?.is_file() {
-            let bytes = fs::read(entry.path())?;
-            fs::write(home.join(entry.file_name()), &bytes)?;
-            contents.push((entry.file_name(), bytes));
-        }
-    }
-    contents.sort();
-    let wanted: Vec<u8> = contents.into_iter().flat_map(|(_, bytes)| bytes).collect();
-    let mark = home.join(INSTALLED);
-    if fs::read(&mark).ok().as_deref() != Some(wanted.as_slice()) {
-        crate::say::talk(&format!("installing {name}"));
-        install(&home)?;
-        fs::write(&mark, wanted)?;
-    }
-    Ok(home)
-}
-
-fn run(command: &mut Command) -> anyhow::Result<()> {
-    let name = command.get_program().to_string_lossy().into_owned();
-    // What installers say is talk; stdout is for the table.
-    let status = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .status()
-        .with_context(|| format!("cannot run {name}"))?;
-    ensure!(status.success(), "{name} ended with {status}");
-    Ok(())
 }
