@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use keyholt_core::id::{ServiceId, TeamId, UserId};
 use keyholt_core::owner::MemberRight;
-use keyholt_core::text::{Description, Email, ExternalId, Metadata, Name, Slug};
+use keyholt_core::text::{Cause, Description, Email, ExternalId, Metadata, Name, Slug};
 use keyholt_core::time::Moment;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 
 use crate::fault::{FaultCode, Faults, Reason};
 use crate::project::suspended_since;
-use crate::reading::read_roles;
+use crate::reading::{read_cause, read_roles};
 use crate::reference::{Names, Reference};
 use crate::words;
 
@@ -157,19 +157,27 @@ pub struct PutMember {
     /// `belong`, or `manage_keys` for leave to manage the team's keys.
     #[schema(value_type = words::MemberRight)]
     pub right: String,
+    /// Why, for the audit trail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 256)]
+    pub cause: Option<String>,
 }
 
 impl PutMember {
-    /// The right.
-    pub fn read(&self) -> Result<MemberRight, Faults> {
-        match self.right.as_str() {
+    /// The right, and why it is given.
+    pub fn read(&self) -> Result<(MemberRight, Option<Cause>), Faults> {
+        let mut faults = Faults::default();
+        let right = match self.right.as_str() {
             "belong" => Ok(MemberRight::Belong),
             "manage_keys" => Ok(MemberRight::ManageKeys),
-            _ => Err(Faults::one(
-                "right",
-                Reason(FaultCode::UnknownWord, "must be `belong` or `manage_keys`".into()),
+            _ => Err(Reason(
+                FaultCode::UnknownWord,
+                "must be `belong` or `manage_keys`".into(),
             )),
-        }
+        };
+        let right = faults.read("right", right);
+        let cause = read_cause(&mut faults, self.cause.as_deref());
+        faults.finish(|| Some((right?, cause?)))
     }
 }
 
@@ -227,6 +235,10 @@ pub struct CreateUser {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub metadata: Option<Map<String, Value>>,
+    /// Why, for the audit trail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 256)]
+    pub cause: Option<String>,
 }
 
 /// The wish to enrol a team. Members are added one by one.
@@ -249,6 +261,10 @@ pub struct CreateTeam {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub metadata: Option<Map<String, Value>>,
+    /// Why, for the audit trail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 256)]
+    pub cause: Option<String>,
 }
 
 /// The wish to enrol a service.
@@ -271,6 +287,10 @@ pub struct CreateService {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub metadata: Option<Map<String, Value>>,
+    /// Why, for the audit trail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 256)]
+    pub cause: Option<String>,
 }
 
 /// The roles that a new owner shall have.
@@ -295,6 +315,8 @@ pub struct UserWish {
     pub roles: RolesWish,
     /// Free-form data.
     pub metadata: Metadata,
+    /// Why, for the audit trail.
+    pub cause: Option<Cause>,
 }
 
 /// A team to enrol, read.
@@ -308,6 +330,8 @@ pub struct TeamWish {
     pub roles: RolesWish,
     /// Free-form data.
     pub metadata: Metadata,
+    /// Why, for the audit trail.
+    pub cause: Option<Cause>,
 }
 
 /// A service to enrol, read.
@@ -321,12 +345,15 @@ pub struct ServiceWish {
     pub roles: RolesWish,
     /// Free-form data.
     pub metadata: Metadata,
+    /// Why, for the audit trail.
+    pub cause: Option<Cause>,
 }
 
 impl CreateUser {
     /// Reads the wish, or tells all that is wrong with it.
     pub fn read(self) -> Result<UserWish, Faults> {
         let mut faults = Faults::default();
+        let cause = read_cause(&mut faults, self.cause.as_deref());
         let external_id = faults.read("external_id", ExternalId::new(&self.external_id));
         let name = read_name(&mut faults, self.name.as_deref(), external_id.as_ref());
         let email = faults.read_optional("email", self.email.as_deref(), Email::new);
@@ -339,6 +366,7 @@ impl CreateUser {
                 email: email?,
                 roles: roles?,
                 metadata: metadata?,
+                cause: cause?,
             })
         })
     }
@@ -348,6 +376,7 @@ impl CreateTeam {
     /// Reads the wish, or tells all that is wrong with it.
     pub fn read(self) -> Result<TeamWish, Faults> {
         let mut faults = Faults::default();
+        let cause = read_cause(&mut faults, self.cause.as_deref());
         let external_id = faults.read("external_id", ExternalId::new(&self.external_id));
         let name = read_name(&mut faults, self.name.as_deref(), external_id.as_ref());
         let roles = read_roles_wish(&mut faults, self.roles.as_deref());
@@ -358,6 +387,7 @@ impl CreateTeam {
                 name: name?,
                 roles: roles?,
                 metadata: metadata?,
+                cause: cause?,
             })
         })
     }
@@ -367,6 +397,7 @@ impl CreateService {
     /// Reads the wish, or tells all that is wrong with it.
     pub fn read(self) -> Result<ServiceWish, Faults> {
         let mut faults = Faults::default();
+        let cause = read_cause(&mut faults, self.cause.as_deref());
         let name = faults.read("name", Slug::new(&self.name));
         let description = self.description.as_deref().unwrap_or_default();
         let description = faults.read("description", Description::new(description));
@@ -378,6 +409,7 @@ impl CreateService {
                 description: description?,
                 roles: roles?,
                 metadata: metadata?,
+                cause: cause?,
             })
         })
     }

@@ -12,7 +12,7 @@ use keyholt_core::project::{
 use keyholt_core::scope::Scope;
 use keyholt_core::secret::Prefix;
 use keyholt_core::signing::Algorithm;
-use keyholt_core::text::{Audience, Description, Name, Slug};
+use keyholt_core::text::{Audience, Cause, Description, Name, Slug};
 use keyholt_core::time::{Lifetime, Moment, Span};
 use keyholt_core::token::RESERVED_CLAIMS;
 use serde::{Deserialize, Serialize};
@@ -20,7 +20,7 @@ use utoipa::ToSchema;
 
 use crate::fault::{Blame, FaultCode, Faults, Reason};
 use crate::patch::{Patch, all_or, set};
-use crate::reading::{read_roles, too_many};
+use crate::reading::{read_cause, read_roles, too_many};
 use crate::reference::{Names, Reference};
 use crate::words;
 
@@ -191,11 +191,15 @@ pub struct CreateProject {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(min_length = 1, max_length = 16, pattern = "^[a-z][a-z0-9]*$")]
     pub prefix: Option<String>,
+    /// Why, for the audit trail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 256)]
+    pub cause: Option<String>,
 }
 
 impl CreateProject {
-    /// Reads the wish, or tells all that is wrong with it.
-    pub fn read(&self) -> Result<Charter, Faults> {
+    /// Reads the wish and why it is made, or tells all that is wrong with it.
+    pub fn read(&self) -> Result<(Charter, Option<Cause>), Faults> {
         let mut faults = Faults::default();
         let slug = faults.read("slug", Slug::new(&self.slug));
         let name = faults.read("name", Name::new(&self.name));
@@ -207,12 +211,14 @@ impl CreateProject {
             }
             (None, None) => None,
         };
+        let cause = read_cause(&mut faults, self.cause.as_deref());
         faults.finish(|| {
-            Some(Charter {
+            let charter = Charter {
                 slug: slug?,
                 name: name?,
                 prefix: prefix?,
-            })
+            };
+            Some((charter, cause?))
         })
     }
 }
@@ -236,6 +242,10 @@ pub struct AmendProject {
         deserialize_with = "crate::reading::optional_object"
     )]
     pub policy: Option<AmendPolicy>,
+    /// Why, for the audit trail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 256)]
+    pub cause: Option<String>,
 }
 
 /// Changes to a policy: what is left out stays as it is.
@@ -359,12 +369,15 @@ pub struct ProjectChange {
     pub session_longest: Option<Span>,
     /// Fewest characters of a password.
     pub password_chars_min: Option<u16>,
+    /// Why, for the audit trail.
+    pub cause: Option<Cause>,
 }
 
 impl AmendProject {
     /// Reads the changes, or tells all that is wrong with them.
     pub fn read(self) -> Result<ProjectChange, Faults> {
         let mut faults = Faults::default();
+        let cause = read_cause(&mut faults, self.cause.as_deref());
         let slug = set(&mut faults, "slug", self.slug).map(|slug| faults.read("slug", Slug::new(&slug)));
         let name = set(&mut faults, "name", self.name).map(|name| faults.read("name", Name::new(&name)));
         let policy = faults.nest("policy", self.policy.unwrap_or_default().read());
@@ -372,6 +385,7 @@ impl AmendProject {
             Some(ProjectChange {
                 slug: all_or(slug)?,
                 name: all_or(name)?,
+                cause: cause?,
                 ..policy?
             })
         })

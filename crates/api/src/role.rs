@@ -2,14 +2,14 @@
 
 use keyholt_core::id::RoleId;
 use keyholt_core::scope::{Scope, ScopeSet};
-use keyholt_core::text::{Description, Slug};
+use keyholt_core::text::{Cause, Description, Slug};
 use keyholt_core::time::Moment;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::fault::Faults;
 use crate::patch::{Patch, all_or, clearable, set};
-use crate::reading::read_scopes;
+use crate::reading::{read_cause, read_scopes};
 
 /// A role as it is shown.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
@@ -70,6 +70,10 @@ pub struct CreateRole {
     /// What its holders may do. An empty list grants nothing.
     #[schema(max_items = 256)]
     pub scopes: Vec<String>,
+    /// Why, for the audit trail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 256)]
+    pub cause: Option<String>,
 }
 
 /// A role that was read.
@@ -81,12 +85,15 @@ pub struct RoleWish {
     pub description: Description,
     /// What its holders may do.
     pub scopes: ScopeSet,
+    /// Why, for the audit trail.
+    pub cause: Option<Cause>,
 }
 
 impl CreateRole {
     /// Reads the wish, or tells all that is wrong with it.
     pub fn read(&self) -> Result<RoleWish, Faults> {
         let mut faults = Faults::default();
+        let cause = read_cause(&mut faults, self.cause.as_deref());
         let name = faults.read("name", Slug::new(&self.name));
         let description = self.description.as_deref().unwrap_or_default();
         let description = faults.read("description", Description::new(description));
@@ -96,6 +103,7 @@ impl CreateRole {
                 name: name?,
                 description: description?,
                 scopes: scopes?,
+                cause: cause?,
             })
         })
     }
@@ -117,6 +125,10 @@ pub struct AmendRole {
     #[serde(default, skip_serializing_if = "Patch::is_keep")]
     #[schema(value_type = Vec<String>, required = false, max_items = 256)]
     pub scopes: Patch<Vec<String>>,
+    /// Why, for the audit trail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 256)]
+    pub cause: Option<String>,
 }
 
 /// Changes to a role that were read: `None` keeps what was.
@@ -128,12 +140,15 @@ pub struct RoleChange {
     pub description: Option<Description>,
     /// New scopes.
     pub scopes: Option<ScopeSet>,
+    /// Why, for the audit trail.
+    pub cause: Option<Cause>,
 }
 
 impl AmendRole {
     /// Reads the changes, or tells all that is wrong with them.
     pub fn read(self) -> Result<RoleChange, Faults> {
         let mut faults = Faults::default();
+        let cause = read_cause(&mut faults, self.cause.as_deref());
         let name = set(&mut faults, "name", self.name).map(|name| faults.read("name", Slug::new(&name)));
         let description = clearable(self.description).map(|text| faults.read("description", Description::new(&text)));
         let scopes = set(&mut faults, "scopes", self.scopes).map(|scopes| read_scopes(&mut faults, "scopes", &scopes));
@@ -142,6 +157,7 @@ impl AmendRole {
                 name: all_or(name)?,
                 description: all_or(description)?,
                 scopes: all_or(scopes)?,
+                cause: cause?,
             })
         })
     }

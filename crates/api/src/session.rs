@@ -6,13 +6,14 @@ use keyholt_core::password::{LOGIN_CHARS_MAX, Typed};
 use keyholt_core::scope::Access;
 use keyholt_core::secret::{Credentials, SECRET_BYTES_MAX};
 use keyholt_core::session::{Mode, Wish};
-use keyholt_core::text::Name;
+use keyholt_core::text::{Cause, Name};
 use keyholt_core::time::Moment;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::fault::{FaultCode, Faults, Reason};
 use crate::key::read_access;
+use crate::reading::read_cause;
 use crate::reference::{Names, OwnerName};
 use crate::scopes::Scopes;
 use crate::secret::{PresentedSecret, RevealedSecret};
@@ -223,14 +224,19 @@ pub struct SetPassword {
     /// 1024 bytes, and none that is guessed first.
     #[schema(value_type = String, min_length = 1, max_length = 1024)]
     pub password: PresentedSecret,
+    /// Why, for the audit trail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 256)]
+    pub cause: Option<String>,
 }
 
 impl SetPassword {
-    /// Reads the password, or tells what is wrong with it.
-    pub fn read(&self) -> Result<Typed, Faults> {
+    /// Reads the password and why it is set, or tells all that is wrong with them.
+    pub fn read(&self) -> Result<(Typed, Option<Cause>), Faults> {
         let mut faults = Faults::default();
         let password = faults.read("password", Typed::read(self.password.expose()));
-        faults.finish(|| password)
+        let cause = read_cause(&mut faults, self.cause.as_deref());
+        faults.finish(|| Some((password?, cause?)))
     }
 }
 
@@ -244,14 +250,19 @@ pub struct ChangePassword {
     /// The new password; for it the same holds as where an administrator sets one.
     #[schema(value_type = String, min_length = 1, max_length = 1024)]
     pub new: PresentedSecret,
+    /// Why, for the audit trail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 256)]
+    pub cause: Option<String>,
 }
 
 impl ChangePassword {
-    /// Reads the present and the new password, or tells all that is wrong with them.
-    pub fn read(&self) -> Result<(Typed, Typed), Faults> {
+    /// Reads the present and the new password and why it is changed, or tells all that is wrong with them.
+    pub fn read(&self) -> Result<(Typed, Typed, Option<Cause>), Faults> {
         let mut faults = Faults::default();
         let present = faults.read("present", Typed::read(self.present.expose()));
         let new = faults.read("new", Typed::read(self.new.expose()));
-        faults.finish(|| Some((present?, new?)))
+        let cause = read_cause(&mut faults, self.cause.as_deref());
+        faults.finish(|| Some((present?, new?, cause?)))
     }
 }

@@ -11,7 +11,7 @@ use crate::id::{KeyId, ProjectId, SYSTEM, TeamId};
 use crate::key::Kind;
 use crate::owner::Owner;
 use crate::scope::{Access, Scope, ScopeSet, Wanted};
-use crate::text::RequestKey;
+use crate::text::{Cause, RequestKey};
 use crate::time::{Expiry, Moment, Span};
 use crate::verify::Form;
 
@@ -40,6 +40,8 @@ pub struct Actor {
     pub manages: Vec<TeamId>,
     /// Where the request came from.
     pub source: Source,
+    /// Why the request is made, where it says so; kept with all that is done by it, and with what is refused.
+    pub cause: Option<Cause>,
 }
 
 /// What proved who an actor is.

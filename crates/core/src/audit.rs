@@ -167,7 +167,7 @@ impl Event {
             actor: Some(actor.into()),
             target,
             owner,
-            cause: None,
+            cause: actor.cause.clone(),
             source: actor.source.clone(),
             before: None,
             after: None,

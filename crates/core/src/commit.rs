@@ -310,7 +310,7 @@ impl Commit {
                 id: Some(record.id()),
             },
             owner: record.owner(),
-            cause,
+            cause: cause.or_else(|| permit.actor().cause.clone()),
             source: permit.actor().source.clone(),
             before: before.map(Record::view),
             after: match &change {

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use keyholt_core::text::{Description, Email, ExternalId, Metadata, Name, Slug};
+use keyholt_core::text::{Cause, Description, Email, ExternalId, Metadata, Name, Slug};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::fault::Faults;
 use crate::patch::{Patch, all_or, clearable, set};
-use crate::reading::read_roles;
+use crate::reading::{read_cause, read_roles};
 use crate::reference::Reference;
 
 /// Changes to a user: what is left out stays as it is.
@@ -36,6 +36,10 @@ pub struct AmendUser {
     #[serde(default, skip_serializing_if = "Patch::is_keep")]
     #[schema(value_type = Option<Object>, required = false)]
     pub metadata: Patch<Map<String, Value>>,
+    /// Why, for the audit trail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 256)]
+    pub cause: Option<String>,
 }
 
 /// Changes to a team: what is left out stays as it is. Members are put and removed one by one.
@@ -58,6 +62,10 @@ pub struct AmendTeam {
     #[serde(default, skip_serializing_if = "Patch::is_keep")]
     #[schema(value_type = Option<Object>, required = false)]
     pub metadata: Patch<Map<String, Value>>,
+    /// Why, for the audit trail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 256)]
+    pub cause: Option<String>,
 }
 
 /// Changes to a service: what is left out stays as it is.
@@ -80,6 +88,10 @@ pub struct AmendService {
     #[serde(default, skip_serializing_if = "Patch::is_keep")]
     #[schema(value_type = Option<Object>, required = false)]
     pub metadata: Patch<Map<String, Value>>,
+    /// Why, for the audit trail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 256)]
+    pub cause: Option<String>,
 }
 
 /// Changes to a user that were read: `None` keeps what was.
@@ -95,6 +107,8 @@ pub struct UserChange {
     pub roles: Option<BTreeSet<Reference>>,
     /// New metadata.
     pub metadata: Option<Metadata>,
+    /// Why, for the audit trail.
+    pub cause: Option<Cause>,
 }
 
 /// Changes to a team that were read: `None` keeps what was.
@@ -108,6 +122,8 @@ pub struct TeamChange {
     pub roles: Option<BTreeSet<Reference>>,
     /// New metadata.
     pub metadata: Option<Metadata>,
+    /// Why, for the audit trail.
+    pub cause: Option<Cause>,
 }
 
 /// Changes to a service that were read: `None` keeps what was.
@@ -121,12 +137,15 @@ pub struct ServiceChange {
     pub roles: Option<BTreeSet<Reference>>,
     /// New metadata.
     pub metadata: Option<Metadata>,
+    /// Why, for the audit trail.
+    pub cause: Option<Cause>,
 }
 
 impl AmendUser {
     /// Reads the changes, or tells all that is wrong with them.
     pub fn read(self) -> Result<UserChange, Faults> {
         let mut faults = Faults::default();
+        let cause = read_cause(&mut faults, self.cause.as_deref());
         let external_id = set(&mut faults, "external_id", self.external_id)
             .map(|text| faults.read("external_id", ExternalId::new(&text)));
         let name = set(&mut faults, "name", self.name).map(|text| faults.read("name", Name::new(&text)));
@@ -144,6 +163,7 @@ impl AmendUser {
                 email: email?,
                 roles: all_or(roles)?,
                 metadata: all_or(metadata)?,
+                cause: cause?,
             })
         })
     }
@@ -153,6 +173,7 @@ impl AmendTeam {
     /// Reads the changes, or tells all that is wrong with them.
     pub fn read(self) -> Result<TeamChange, Faults> {
         let mut faults = Faults::default();
+        let cause = read_cause(&mut faults, self.cause.as_deref());
         let external_id = set(&mut faults, "external_id", self.external_id)
             .map(|text| faults.read("external_id", ExternalId::new(&text)));
         let name = set(&mut faults, "name", self.name).map(|text| faults.read("name", Name::new(&text)));
@@ -164,6 +185,7 @@ impl AmendTeam {
                 name: all_or(name)?,
                 roles: all_or(roles)?,
                 metadata: all_or(metadata)?,
+                cause: cause?,
             })
         })
     }
@@ -173,6 +195,7 @@ impl AmendService {
     /// Reads the changes, or tells all that is wrong with them.
     pub fn read(self) -> Result<ServiceChange, Faults> {
         let mut faults = Faults::default();
+        let cause = read_cause(&mut faults, self.cause.as_deref());
         let name = set(&mut faults, "name", self.name).map(|text| faults.read("name", Slug::new(&text)));
         let description = clearable(self.description).map(|text| faults.read("description", Description::new(&text)));
         let roles = set(&mut faults, "roles", self.roles).map(|roles| read_roles(&mut faults, "roles", &roles));
@@ -183,6 +206,7 @@ impl AmendService {
                 description: all_or(description)?,
                 roles: all_or(roles)?,
                 metadata: all_or(metadata)?,
+                cause: cause?,
             })
         })
     }

@@ -126,6 +126,7 @@ impl World {
                 address: None,
                 request: RequestKey::new("story").unwrap(),
             },
+            cause: None,
         }
     }
 

@@ -51,6 +51,8 @@ pub struct Create {
     /// The first word of its secrets [default: the slug without hyphens]
     #[arg(long)]
     prefix: Option<String>,
+    #[command(flatten)]
+    cause: CauseArgument,
 }
 
 /// Which project.
@@ -137,6 +139,8 @@ pub struct Change {
     #[arg(long, conflicts_with = "default_roles")]
     no_default_roles: bool,
     #[command(flatten)]
+    cause: CauseArgument,
+    #[command(flatten)]
     revision: RevisionArgument,
 }
 
@@ -205,6 +209,7 @@ async fn create(context: &mut Context, words: Create) -> Result<Exit, Trouble> {
         name: words.name.unwrap_or_else(|| words.slug.clone()),
         slug: words.slug,
         prefix: words.prefix,
+        cause: words.cause.cause,
     };
     let purpose = format!("create project `{}`", body.slug);
     let request = Request::act(all(), purpose).body(&body)?;
@@ -252,6 +257,7 @@ async fn change(context: &mut Context, words: Change) -> Result<Exit, Trouble> {
         slug: words.slug.into(),
         name: words.name.into(),
         policy: (policy != AmendPolicy::default()).then_some(policy),
+        cause: words.cause.cause,
     };
     let which = &words.which;
     if body.slug.is_keep() && body.name.is_keep() && body.policy.is_none() {

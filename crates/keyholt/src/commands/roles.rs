@@ -1,10 +1,9 @@
 //! `keyholt roles`: named sets of scopes.
 
 use clap::{Args, Subcommand};
-use keyholt_api::key::Because;
 use keyholt_api::role::{AmendRole, CreateRole, Role, RolePage};
 
-use super::arguments::{RevisionArgument, replace_or_empty, set_or_clear};
+use super::arguments::{CauseArgument, RevisionArgument, replace_or_empty, set_or_clear};
 use super::list::{ListArguments, list};
 use super::records::{self, ROLE, Removal};
 use crate::context::Context;
@@ -43,6 +42,8 @@ pub struct Create {
     /// What its holders may do; may be repeated. Without any it grants nothing
     #[arg(long = "scope", value_name = "SCOPE")]
     scopes: Vec<String>,
+    #[command(flatten)]
+    cause: CauseArgument,
 }
 
 /// Which role.
@@ -73,6 +74,8 @@ pub struct Change {
     #[arg(long, conflicts_with = "scopes")]
     no_scopes: bool,
     #[command(flatten)]
+    cause: CauseArgument,
+    #[command(flatten)]
     revision: RevisionArgument,
 }
 
@@ -81,6 +84,8 @@ pub struct Change {
 pub struct Remove {
     /// The role, by id or name
     role: String,
+    #[command(flatten)]
+    cause: CauseArgument,
     #[command(flatten)]
     revision: RevisionArgument,
 }
@@ -103,6 +108,7 @@ async fn create(context: &mut Context, words: Create) -> Result<Exit, Trouble> {
         name: words.name.clone(),
         description: words.description,
         scopes: words.scopes,
+        cause: words.cause.cause,
     };
     records::create::<Role>(context, ROLE, &words.name, &body).await
 }
@@ -112,6 +118,7 @@ async fn change(context: &mut Context, words: Change) -> Result<Exit, Trouble> {
         name: words.name.into(),
         description: set_or_clear(words.description, words.no_description),
         scopes: replace_or_empty(words.scopes, words.no_scopes),
+        cause: words.cause.cause,
     };
     records::change::<Role>(context, ROLE, &words.role, &body, words.revision.if_revision).await
 }
@@ -121,7 +128,7 @@ async fn remove(context: &mut Context, words: Remove) -> Result<Exit, Trouble> {
         kind: ROLE,
         word: &words.role,
         so: "",
-        because: Because::default(),
+        because: words.cause.into(),
         revision: words.revision.if_revision,
     };
     records::remove(context, removal).await

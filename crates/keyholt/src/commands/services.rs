@@ -3,7 +3,9 @@
 use clap::{Args, Subcommand};
 use keyholt_api::owner::{AmendService, CreateService, Service, ServicePage};
 
-use super::arguments::{ActArguments, MetadataArgument, RevisionArgument, replace_or_empty, set_or_clear, some_if_any};
+use super::arguments::{
+    ActArguments, CauseArgument, MetadataArgument, RevisionArgument, replace_or_empty, set_or_clear, some_if_any,
+};
 use super::list::{ListArguments, list};
 use super::records::{self, SERVICE};
 use crate::context::Context;
@@ -53,6 +55,8 @@ pub struct Create {
     no_roles: bool,
     #[command(flatten)]
     metadata: MetadataArgument,
+    #[command(flatten)]
+    cause: CauseArgument,
 }
 
 /// Which service.
@@ -87,6 +91,8 @@ pub struct Change {
     /// No metadata any more
     #[arg(long, conflicts_with = "metadata")]
     no_metadata: bool,
+    #[command(flatten)]
+    cause: CauseArgument,
     #[command(flatten)]
     revision: RevisionArgument,
 }
@@ -125,6 +131,7 @@ async fn create(context: &mut Context, words: Create) -> Result<Exit, Trouble> {
             some_if_any(words.roles)
         },
         metadata: words.metadata.metadata,
+        cause: words.cause.cause,
     };
     records::create::<Service>(context, SERVICE, &words.name, &body).await
 }
@@ -135,6 +142,7 @@ async fn change(context: &mut Context, words: Change) -> Result<Exit, Trouble> {
         description: set_or_clear(words.description, words.no_description),
         roles: replace_or_empty(words.roles, words.no_roles),
         metadata: set_or_clear(words.metadata.metadata, words.no_metadata),
+        cause: words.cause.cause,
     };
     records::change::<Service>(context, SERVICE, &words.service, &body, words.revision.if_revision).await
 }

@@ -1,10 +1,13 @@
 //! `keyholt teams`: groups of people with keys of their own, and who belongs to them.
 
 use clap::{Args, Subcommand, ValueEnum};
+use keyholt_api::key::Because;
 use keyholt_api::owner::{AmendTeam, CreateTeam, PutMember, Team, TeamPage};
 use serde_json::Value;
 
-use super::arguments::{ActArguments, MetadataArgument, RevisionArgument, replace_or_empty, set_or_clear, some_if_any};
+use super::arguments::{
+    ActArguments, CauseArgument, MetadataArgument, RevisionArgument, replace_or_empty, set_or_clear, some_if_any,
+};
 use super::list::{ListArguments, list};
 use super::records::{self, TEAM};
 use crate::connection::request::{Path, Request};
@@ -61,6 +64,8 @@ pub struct Create {
     no_roles: bool,
     #[command(flatten)]
     metadata: MetadataArgument,
+    #[command(flatten)]
+    cause: CauseArgument,
 }
 
 /// Which team.
@@ -93,6 +98,8 @@ pub struct Change {
     #[arg(long, conflicts_with = "metadata")]
     no_metadata: bool,
     #[command(flatten)]
+    cause: CauseArgument,
+    #[command(flatten)]
     revision: RevisionArgument,
 }
 
@@ -115,6 +122,8 @@ pub struct AddMember {
     /// What the user may do with the team's keys
     #[arg(long, value_enum, default_value_t = Right::Belong)]
     right: Right,
+    #[command(flatten)]
+    cause: CauseArgument,
 }
 
 /// What a member may do with the team's keys.
@@ -143,6 +152,8 @@ pub struct RemoveMember {
     team: String,
     /// The user, by id or external id
     user: String,
+    #[command(flatten)]
+    cause: CauseArgument,
 }
 
 impl Teams {
@@ -172,6 +183,7 @@ async fn create(context: &mut Context, words: Create) -> Result<Exit, Trouble> {
             some_if_any(words.roles)
         },
         metadata: words.metadata.metadata,
+        cause: words.cause.cause,
     };
     records::create::<Team>(context, TEAM, &words.external_id, &body).await
 }
@@ -182,6 +194,7 @@ async fn change(context: &mut Context, words: Change) -> Result<Exit, Trouble> {
         name: words.name.into(),
         roles: replace_or_empty(words.roles, words.no_roles),
         metadata: set_or_clear(words.metadata.metadata, words.no_metadata),
+        cause: words.cause.cause,
     };
     records::change::<Team>(context, TEAM, &words.team, &body, words.revision.if_revision).await
 }
@@ -189,6 +202,7 @@ async fn change(context: &mut Context, words: Change) -> Result<Exit, Trouble> {
 async fn add_member(context: &mut Context, words: AddMember) -> Result<Exit, Trouble> {
     let body = PutMember {
         right: words.right.word(),
+        cause: words.cause.cause,
     };
     let purpose = format!("add user `{}` to team `{}`", words.user, words.team);
     let request = Request::put(member(context, &words.team, &words.user)?, purpose).body(&body)?;
@@ -199,7 +213,8 @@ async fn add_member(context: &mut Context, words: AddMember) -> Result<Exit, Tro
 
 async fn remove_member(context: &mut Context, words: RemoveMember) -> Result<Exit, Trouble> {
     let purpose = format!("remove user `{}` from team `{}`", words.user, words.team);
-    let request = Request::remove(member(context, &words.team, &words.user)?, purpose);
+    let path = member(context, &words.team, &words.user)?;
+    let request = Request::remove(path, purpose).query(&Because::from(words.cause))?;
     let answer = context.send_act::<Value>(&request).await?;
     let says = format!("User `{}` no longer belongs to team `{}`.", words.user, words.team);
     records::done(context, answer.as_ref(), &says)

@@ -6,7 +6,9 @@ use keyholt_api::secret::PresentedSecret;
 use keyholt_api::session;
 use serde_json::Value;
 
-use super::arguments::{ActArguments, MetadataArgument, RevisionArgument, replace_or_empty, set_or_clear, some_if_any};
+use super::arguments::{
+    ActArguments, CauseArgument, MetadataArgument, RevisionArgument, replace_or_empty, set_or_clear, some_if_any,
+};
 use super::list::{ListArguments, list};
 use super::records::{self, USER};
 use crate::connection::request::Request;
@@ -67,6 +69,8 @@ pub struct Create {
     no_roles: bool,
     #[command(flatten)]
     metadata: MetadataArgument,
+    #[command(flatten)]
+    cause: CauseArgument,
 }
 
 /// Which user.
@@ -105,6 +109,8 @@ pub struct Change {
     #[arg(long, conflicts_with = "metadata")]
     no_metadata: bool,
     #[command(flatten)]
+    cause: CauseArgument,
+    #[command(flatten)]
     revision: RevisionArgument,
 }
 
@@ -125,6 +131,8 @@ pub struct SetPassword {
     /// Where the password is: a file, or `-` for stdin [default: asks at a terminal, else stdin]
     #[arg(long, value_name = "FILE")]
     password: Option<SecretInput>,
+    #[command(flatten)]
+    cause: CauseArgument,
 }
 
 impl Users {
@@ -154,6 +162,7 @@ async fn create(context: &mut Context, words: Create) -> Result<Exit, Trouble> {
             some_if_any(words.roles)
         },
         metadata: words.metadata.metadata,
+        cause: words.cause.cause,
     };
     records::create::<User>(context, USER, &words.external_id, &body).await
 }
@@ -165,6 +174,7 @@ async fn change(context: &mut Context, words: Change) -> Result<Exit, Trouble> {
         email: set_or_clear(words.email, words.no_email),
         roles: replace_or_empty(words.roles, words.no_roles),
         metadata: set_or_clear(words.metadata.metadata, words.no_metadata),
+        cause: words.cause.cause,
     };
     records::change::<User>(context, USER, &words.user, &body, words.revision.if_revision).await
 }
@@ -175,6 +185,7 @@ async fn set_password(context: &mut Context, words: SetPassword) -> Result<Exit,
     let password = context.read_new_password(words.password.as_ref())?;
     let body = session::SetPassword {
         password: PresentedSecret::new(password),
+        cause: words.cause.cause,
     };
     let request = Request::put(path, format!("give user `{user}` a password")).body(&body)?;
     let answer = context.send_act::<Value>(&request).await?;

@@ -42,6 +42,30 @@ fn sent(answer: Canned, words: &[&str]) -> (String, Value) {
 }
 
 #[test]
+fn whatever_is_done_to_a_record_may_say_why() {
+    let why = ["--cause", "audit"];
+    for (answer, words) in [
+        (user(), vec!["users", "create", "u_42"]),
+        (user(), vec!["users", "change", "u_42", "--name", "Ada"]),
+        (team(), vec!["teams", "create", "platform"]),
+        (team(), vec!["teams", "change", "platform", "--no-roles"]),
+        (team(), vec!["teams", "add-member", "platform", "u_42"]),
+        (role(), vec!["roles", "create", "reader"]),
+        (role(), vec!["roles", "change", "reader", "--no-scopes"]),
+    ] {
+        let (line, body) = sent(Canned::json(200, &answer), &[words.as_slice(), &why].concat());
+        assert_eq!(body["cause"], "audit", "{line}");
+    }
+    for words in [
+        vec!["teams", "remove-member", "platform", "u_42"],
+        vec!["roles", "remove", "reader"],
+    ] {
+        let (line, _) = sent(Canned::json(200, &team()), &[words.as_slice(), &why].concat());
+        assert!(line.ends_with("?cause=audit"), "{line}");
+    }
+}
+
+#[test]
 fn a_user_is_enrolled_and_shown() {
     let stub = Stub::playing([Canned::json(201, &user())]);
     let words = [

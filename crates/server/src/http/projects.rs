@@ -50,10 +50,12 @@ pub async fn list(State(door): State<Door>, Caller(actor): Caller, page: Paged<N
         headers(("Location" = String, description = "Where the project is.")))))]
 pub async fn create(
     State(door): State<Door>,
-    Caller(actor): Caller,
+    Caller(mut actor): Caller,
     Json(body): Json<CreateProject>,
 ) -> Answer<Response> {
-    let project = door.keeper.found_project(&actor, body.read()?).await?;
+    let (charter, cause) = body.read()?;
+    actor.cause = cause;
+    let project = door.keeper.found_project(&actor, charter).await?;
     let location = format!("/v1/projects/{}", project.id);
     let shown = Project::show(&project, &show::Called(&door.keeper));
     Ok(show::made(&location, &shown, shown.revision))
@@ -75,11 +77,12 @@ pub async fn read(State(door): State<Door>, at: InProject) -> Answer<Response> {
     responses((status = 200, description = "The project as it is now.", body = Project)))]
 pub async fn amend(
     State(door): State<Door>,
-    at: InProject,
+    mut at: InProject,
     IfMatch(based_on): IfMatch,
     Json(body): Json<AmendProject>,
 ) -> Answer<Response> {
     let change = body.read()?;
+    at.actor.cause.clone_from(&change.cause);
     let apply = |before: &keyholt_core::project::Project| keeper::ProjectChange {
         slug: change.slug.clone(),
         name: change.name.clone(),
@@ -136,14 +139,14 @@ fn policy(door: &Door, at: &InProject, before: Policy, change: &ProjectChange) -
     responses((status = 200, description = "The project, suspended.", body = Project)))]
 pub async fn suspend(
     State(door): State<Door>,
-    at: InProject,
+    mut at: InProject,
     IfMatch(based_on): IfMatch,
     MaybeJson(body): MaybeJson<Because>,
 ) -> Answer<Response> {
-    let cause = body.read()?;
+    at.actor.cause = body.read()?;
     let project = door
         .keeper
-        .suspend_project(&at.actor, at.project, cause, based_on)
+        .suspend_project(&at.actor, at.project, None, based_on)
         .await?;
     Ok(shown(&door, &project))
 }
@@ -156,14 +159,14 @@ pub async fn suspend(
     responses((status = 200, description = "The project, in good standing.", body = Project)))]
 pub async fn resume(
     State(door): State<Door>,
-    at: InProject,
+    mut at: InProject,
     IfMatch(based_on): IfMatch,
     MaybeJson(body): MaybeJson<Because>,
 ) -> Answer<Response> {
-    let cause = body.read()?;
+    at.actor.cause = body.read()?;
     let project = door
         .keeper
-        .resume_project(&at.actor, at.project, cause, based_on)
+        .resume_project(&at.actor, at.project, None, based_on)
         .await?;
     Ok(shown(&door, &project))
 }

@@ -12,7 +12,6 @@ use keyholt_api::reference::Reference;
 use keyholt_core::commit::{Record, Revision};
 use keyholt_core::id::{ProjectId, RoleId};
 use keyholt_core::owner::OwnerKind;
-use keyholt_core::text::Cause;
 use keyholt_store::RecordQuery;
 use serde::{Deserialize, Serialize};
 
@@ -76,11 +75,11 @@ pub async fn change(
     as_it_is(door, &record)
 }
 
-/// Something to be done to the owner that the path names: why, and at which revision the owner must still be.
+/// Something to be done to the owner that the path names, by somebody who may say why: at which revision the owner must
+/// still be.
 pub struct OnOwnerBecause {
     on: OnOwner,
     based_on: Option<Revision>,
-    cause: Option<Cause>,
 }
 
 impl FromRequest<Door> for OnOwnerBecause {
@@ -88,7 +87,7 @@ impl FromRequest<Door> for OnOwnerBecause {
 
     async fn from_request(request: Request, door: &Door) -> Result<Self, Fail> {
         let (mut parts, body) = request.into_parts();
-        let on = OnOwner::from_request_parts(&mut parts, door).await?;
+        let mut on = OnOwner::from_request_parts(&mut parts, door).await?;
         let IfMatch(based_on) = IfMatch::from_request_parts(&mut parts, door).await?;
         // A removal has no body and says why in its query.
         let because: Because = if parts.method == Method::DELETE {
@@ -96,34 +95,34 @@ impl FromRequest<Door> for OnOwnerBecause {
         } else {
             MaybeJson::from_request(Request::from_parts(parts, body), door).await?.0
         };
-        let cause = because.read()?;
-        Ok(Self { on, based_on, cause })
+        on.actor.cause = because.read()?;
+        Ok(Self { on, based_on })
     }
 }
 
 /// Stops the owner's keys, and shows the owner.
 pub async fn suspend(door: &Door, act: OnOwnerBecause) -> Answer<Response> {
-    let OnOwnerBecause { on, based_on, cause } = act;
+    let OnOwnerBecause { on, based_on } = act;
     let suspended = door
         .keeper
-        .suspend_owner(&on.actor, on.project, on.owner, cause, based_on);
+        .suspend_owner(&on.actor, on.project, on.owner, None, based_on);
     as_it_is(door, &*suspended.await?)
 }
 
 /// Lets the owner's keys work as before, and shows the owner.
 pub async fn resume(door: &Door, act: OnOwnerBecause) -> Answer<Response> {
-    let OnOwnerBecause { on, based_on, cause } = act;
+    let OnOwnerBecause { on, based_on } = act;
     let resumed = door
         .keeper
-        .resume_owner(&on.actor, on.project, on.owner, cause, based_on);
+        .resume_owner(&on.actor, on.project, on.owner, None, based_on);
     as_it_is(door, &*resumed.await?)
 }
 
 /// Removes the owner and revokes its keys.
 pub async fn remove(door: &Door, act: OnOwnerBecause) -> Answer<Response> {
-    let OnOwnerBecause { on, based_on, cause } = act;
+    let OnOwnerBecause { on, based_on } = act;
     door.keeper
-        .remove_owner(&on.actor, on.project, on.owner, cause, based_on)
+        .remove_owner(&on.actor, on.project, on.owner, None, based_on)
         .await?;
     Ok(show::nothing())
 }

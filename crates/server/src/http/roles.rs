@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use keyholt_api::key::Because;
 use keyholt_api::page::PageRequest;
 use keyholt_api::role::{AmendRole, CreateRole, Role, RolePage, RoleWish};
 use keyholt_core::commit::Record;
@@ -11,9 +12,9 @@ use super::body::{Json, json};
 use super::condition::IfMatch;
 use super::cursor::List;
 use super::fail::Answer;
-use super::openapi::IfMatchHeader;
+use super::openapi::{CauseParameter, IfMatchHeader};
 use super::place::{InProject, OnRole};
-use super::query::Paged;
+use super::query::{Paged, Query};
 use super::records::NoFilter;
 use super::{Door, show};
 use crate::keeper;
@@ -46,12 +47,14 @@ pub async fn list(State(door): State<Door>, at: InProject, page: Paged<NoFilter>
     request_body = CreateRole,
     responses((status = 201, description = "The role.", body = Role,
         headers(("Location" = String, description = "Where the role is.")))))]
-pub async fn create(State(door): State<Door>, at: InProject, Json(body): Json<CreateRole>) -> Answer<Response> {
+pub async fn create(State(door): State<Door>, mut at: InProject, Json(body): Json<CreateRole>) -> Answer<Response> {
     let RoleWish {
         name,
         description,
         scopes,
+        cause,
     } = body.read()?;
+    at.actor.cause = cause;
     let role = door.keeper.new_role(at.project, name, description, scopes);
     let role = Role::show(&door.keeper.make_role(&at.actor, role).await?);
     let location = format!("/v1/projects/{}/roles/{}", at.project, role.id);
@@ -74,11 +77,12 @@ pub async fn read(State(door): State<Door>, on: OnRole) -> Answer<Response> {
     responses((status = 200, description = "The role as it is now.", body = Role)))]
 pub async fn amend(
     State(door): State<Door>,
-    on: OnRole,
+    mut on: OnRole,
     IfMatch(based_on): IfMatch,
     Json(body): Json<AmendRole>,
 ) -> Answer<Response> {
     let change = body.read()?;
+    on.actor.cause = change.cause;
     let change = keeper::RoleChange {
         name: change.name,
         description: change.description,
@@ -95,8 +99,14 @@ pub async fn amend(
 ///
 /// Only one that nobody holds.
 #[utoipa::path(delete, path = "/v1/projects/{project}/roles/{role}", operation_id = "delete_role", tag = "Roles",
-    params(IfMatchHeader), responses((status = 204, description = "The role is gone.")))]
-pub async fn delete(State(door): State<Door>, on: OnRole, IfMatch(based_on): IfMatch) -> Answer<Response> {
+    params(IfMatchHeader, CauseParameter), responses((status = 204, description = "The role is gone.")))]
+pub async fn delete(
+    State(door): State<Door>,
+    mut on: OnRole,
+    IfMatch(based_on): IfMatch,
+    Query(because): Query<Because>,
+) -> Answer<Response> {
+    on.actor.cause = because.read()?;
     door.keeper
         .remove_role(&on.actor, on.project, on.role, based_on)
         .await?;

@@ -37,8 +37,9 @@ pub async fn list(State(door): State<Door>, at: InProject, page: Paged<NoFilter>
 #[utoipa::path(post, path = "/v1/projects/{project}/services", operation_id = "create_service", tag = "Services", request_body = CreateService,
     responses((status = 201, description = "The service.", body = Service,
         headers(("Location" = String, description = "Where the service is.")))))]
-pub async fn create(State(door): State<Door>, at: InProject, Json(body): Json<CreateService>) -> Answer<Response> {
+pub async fn create(State(door): State<Door>, mut at: InProject, Json(body): Json<CreateService>) -> Answer<Response> {
     let wish = body.read()?;
+    at.actor.cause = wish.cause;
     let (id, created_at) = door.keeper.mint_service();
     let roles = records::roles_wished(&door, at.project, &wish.roles);
     let record = Record::Service(keyholt_core::owner::Service {
@@ -70,11 +71,12 @@ pub async fn read(State(door): State<Door>, on: OnOwner) -> Answer<Response> {
     responses((status = 200, description = "The service as it is now.", body = Service)))]
 pub async fn amend(
     State(door): State<Door>,
-    on: OnOwner,
+    mut on: OnOwner,
     IfMatch(based_on): IfMatch,
     Json(body): Json<AmendService>,
 ) -> Answer<Response> {
     let change = body.read()?;
+    on.actor.cause.clone_from(&change.cause);
     let apply = |record: &mut Record| {
         if let Record::Service(service) = record {
             service.name = change.name.clone().unwrap_or_else(|| service.name.clone());

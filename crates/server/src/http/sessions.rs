@@ -159,8 +159,13 @@ pub async fn end_one_of(
 /// may set it.
 #[utoipa::path(put, path = "/v1/projects/{project}/users/{user}/password", operation_id = "set_password", tag = "Sessions",
     request_body = SetPassword, responses((status = 204, description = "The user has this password.")))]
-pub async fn set_password(State(door): State<Door>, on: OnOwner, Json(body): Json<SetPassword>) -> Answer<Response> {
-    let new = body.read()?;
+pub async fn set_password(
+    State(door): State<Door>,
+    mut on: OnOwner,
+    Json(body): Json<SetPassword>,
+) -> Answer<Response> {
+    let (new, cause) = body.read()?;
+    on.actor.cause = cause;
     let user = UserId::from_uuid(on.owner.uuid());
     door.keeper.set_password(&on.actor, on.project, user, &new).await?;
     Ok(show::nothing())
@@ -173,10 +178,11 @@ pub async fn set_password(State(door): State<Door>, on: OnOwner, Json(body): Jso
     request_body = ChangePassword, responses((status = 204, description = "The caller has this password.")))]
 pub async fn change_password(
     State(door): State<Door>,
-    Caller(actor): Caller,
+    Caller(mut actor): Caller,
     Json(body): Json<ChangePassword>,
 ) -> Answer<Response> {
-    let (present, new) = body.read()?;
+    let (present, new, cause) = body.read()?;
+    actor.cause = cause;
     door.keeper.change_password(&actor, &present, &new).await?;
     Ok(show::nothing())
 }

@@ -13,7 +13,7 @@ use super::condition::IfMatch;
 use super::fail::Answer;
 use super::openapi::{CauseParameter, IfMatchHeader};
 use super::place::{InProject, OnMember, OnOwner};
-use super::query::Paged;
+use super::query::{Paged, Query};
 use super::records::{self, NoFilter, OnOwnerBecause};
 use super::{Door, show};
 use crate::keeper::MembershipChange;
@@ -40,8 +40,9 @@ pub async fn list(State(door): State<Door>, at: InProject, page: Paged<NoFilter>
 #[utoipa::path(post, path = "/v1/projects/{project}/teams", operation_id = "create_team", tag = "Teams", request_body = CreateTeam,
     responses((status = 201, description = "The team.", body = Team,
         headers(("Location" = String, description = "Where the team is.")))))]
-pub async fn create(State(door): State<Door>, at: InProject, Json(body): Json<CreateTeam>) -> Answer<Response> {
+pub async fn create(State(door): State<Door>, mut at: InProject, Json(body): Json<CreateTeam>) -> Answer<Response> {
     let wish = body.read()?;
+    at.actor.cause = wish.cause;
     let (id, created_at) = door.keeper.mint_team();
     let roles = records::roles_wished(&door, at.project, &wish.roles);
     let record = Record::Team(keyholt_core::owner::Team {
@@ -74,11 +75,12 @@ pub async fn read(State(door): State<Door>, on: OnOwner) -> Answer<Response> {
     responses((status = 200, description = "The team as it is now.", body = Team)))]
 pub async fn amend(
     State(door): State<Door>,
-    on: OnOwner,
+    mut on: OnOwner,
     IfMatch(based_on): IfMatch,
     Json(body): Json<AmendTeam>,
 ) -> Answer<Response> {
     let change = body.read()?;
+    on.actor.cause.clone_from(&change.cause);
     let apply = |record: &mut Record| {
         if let Record::Team(team) = record {
             team.external_id = change.external_id.clone().unwrap_or_else(|| team.external_id.clone());
@@ -127,17 +129,23 @@ pub async fn resume(State(door): State<Door>, act: OnOwnerBecause) -> Answer<Res
 /// Puts the user in, or changes what a member may do with the team's keys.
 #[utoipa::path(put, path = "/v1/projects/{project}/teams/{team}/members/{user}", operation_id = "put_member", tag = "Teams", request_body = PutMember,
     responses((status = 200, description = "The team as it is now.", body = Team)))]
-pub async fn put_member(State(door): State<Door>, on: OnMember, Json(body): Json<PutMember>) -> Answer<Response> {
-    let change = MembershipChange::Put(body.read()?);
-    member(&door, &on, change).await
+pub async fn put_member(State(door): State<Door>, mut on: OnMember, Json(body): Json<PutMember>) -> Answer<Response> {
+    let (right, cause) = body.read()?;
+    on.actor.cause = cause;
+    member(&door, &on, MembershipChange::Put(right)).await
 }
 
 /// Take a user out of a team
 ///
 /// What the member could manage ends at once; the team's keys stay.
 #[utoipa::path(delete, path = "/v1/projects/{project}/teams/{team}/members/{user}", operation_id = "delete_member", tag = "Teams",
-    responses((status = 200, description = "The team as it is now.", body = Team)))]
-pub async fn delete_member(State(door): State<Door>, on: OnMember) -> Answer<Response> {
+    params(CauseParameter), responses((status = 200, description = "The team as it is now.", body = Team)))]
+pub async fn delete_member(
+    State(door): State<Door>,
+    mut on: OnMember,
+    Query(because): Query<Because>,
+) -> Answer<Response> {
+    on.actor.cause = because.read()?;
     member(&door, &on, MembershipChange::Remove).await
 }
 

@@ -38,8 +38,9 @@ pub async fn list(State(door): State<Door>, at: InProject, page: Paged<NoFilter>
 #[utoipa::path(post, path = "/v1/projects/{project}/users", operation_id = "create_user", tag = "Users", request_body = CreateUser,
     responses((status = 201, description = "The user.", body = User,
         headers(("Location" = String, description = "Where the user is.")))))]
-pub async fn create(State(door): State<Door>, at: InProject, Json(body): Json<CreateUser>) -> Answer<Response> {
+pub async fn create(State(door): State<Door>, mut at: InProject, Json(body): Json<CreateUser>) -> Answer<Response> {
     let wish = body.read()?;
+    at.actor.cause = wish.cause;
     let (id, created_at) = door.keeper.mint_user();
     let roles = records::roles_wished(&door, at.project, &wish.roles);
     let record = Record::User(keyholt_core::owner::User {
@@ -72,11 +73,12 @@ pub async fn read(State(door): State<Door>, on: OnOwner) -> Answer<Response> {
     responses((status = 200, description = "The user as it is now.", body = User)))]
 pub async fn amend(
     State(door): State<Door>,
-    on: OnOwner,
+    mut on: OnOwner,
     IfMatch(based_on): IfMatch,
     Json(body): Json<AmendUser>,
 ) -> Answer<Response> {
     let change = body.read()?;
+    on.actor.cause.clone_from(&change.cause);
     let apply = |record: &mut Record| {
         if let Record::User(user) = record {
             user.external_id = change.external_id.clone().unwrap_or_else(|| user.external_id.clone());

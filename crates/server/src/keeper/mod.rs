@@ -392,6 +392,7 @@ impl Keeper {
             proof,
             manages,
             source,
+            cause: None,
         })
     }
 

@@ -184,6 +184,7 @@ impl Keeper {
             proof: Proof::OldLogIn,
             manages: Vec::new(),
             source,
+            cause: None,
         };
         let cause = own_words("logged out")?;
         match self.end_session(&holder, project, owner, id, cause).await {
@@ -402,6 +403,7 @@ impl Keeper {
             proof: Proof::OldLogIn,
             manages: Vec::new(),
             source: source.clone(),
+            cause: None,
         };
         let permit = self.over_keys(&holder, user.project)?;
         let (cause, now) = (own_words("too many sessions")?, self.now());

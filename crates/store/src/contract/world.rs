@@ -121,6 +121,7 @@ impl World {
             proof: keyholt_core::actor::Proof::Key,
             manages: Vec::new(),
             source: source(),
+            cause: None,
         };
         let token = Fingerprint::of(b"the set-up token");
         let keyholt = found_keyholt(&token, &pepper, source(), now, &mut dice).expect("Keyholt is founded");

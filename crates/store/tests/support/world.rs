@@ -76,6 +76,7 @@ impl World {
                 address: Some("192.0.2.7".parse().unwrap()),
                 request: RequestKey::new("request-1").unwrap(),
             },
+            cause: None,
         };
         let permit: Permit<Operate> = actor.permit(SYSTEM, Subject::Project).unwrap();
         let charter = Charter {

@@ -131,6 +131,11 @@ impl Scene {
         let (house, keeper, project) = (&self.house, &self.house.keeper, self.house.project());
         let (rotating, paused) = (self.keys[0].id(), self.keys[1].id());
         let (alice, why) = (Owner::User(self.alice.id), Some(cause("because")));
+        // Whatever is done, its event tells why.
+        let doer = &Actor {
+            cause: why.clone(),
+            ..doer.clone()
+        };
         let [put, leave] = [MembershipChange::Put(MemberRight::ManageKeys), MembershipChange::Remove];
         match deed {
             "issue a key" => {
