@@ -18,6 +18,7 @@ use keyholt_store::{After, EventQuery, Limit, NumberedEvent, Refused};
 use serde_json::{Map, Value, json};
 
 use super::answer;
+use super::fields::Fields;
 use super::filter::Known;
 use super::person::{self, COLLECTION, MASK, id_of, shown_id};
 use super::query::{Asked, Order, invalid};
@@ -203,20 +204,23 @@ fn token_of(event: &Event) -> Option<(Owner, Option<&'static str>)> {
     Some((user, live.then_some(MASK)))
 }
 
-/// What became different, as the collection shows it.
+/// What became different, as the collection shows it: a role by its id, and no id, which is the `item`.
 fn delta(desk: &Desk, event: &Event) -> Value {
     if event.target.noun != Noun::User {
         return json!({});
     }
     let shown = |view: &Option<Value>| {
         let user: Option<User> = view.as_ref().and_then(|view| serde_json::from_value(view.clone()).ok());
-        user.map(|user| person::show(desk, &user))
+        user.map(|user| Fields::default().of(&person::show(desk, &user)))
     };
     let (before, after) = (shown(&event.before), shown(&event.after));
-    let Some(Value::Object(after)) = after else {
+    let Some(Value::Object(mut after)) = after else {
         return json!({});
     };
-    let other = |(field, value): &(String, Value)| before.as_ref().is_none_or(|before| before[field] != *value);
+    after.remove("id");
+    // Of a user who was not there before, everything was null.
+    let other =
+        |(field, value): &(String, Value)| before.as_ref().map_or(&Value::Null, |before| &before[field]) != value;
     let changed: Map<String, Value> = after.into_iter().filter(other).collect();
     Value::Object(changed)
 }

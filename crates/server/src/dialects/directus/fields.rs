@@ -11,6 +11,8 @@ use crate::http::fail::Answer;
 const FIELDS_MAX: usize = 200;
 /// Most steps of one field, as in `role.name`.
 const STEPS_MAX: usize = 8;
+/// The fields that name other entries. Whatever else is an object is a value and stays whole, whatever it holds.
+const RELATIONS: [&str; 2] = ["role", "revisions"];
 
 /// The wanted part of an entry. Nothing named is everything, as `*` is.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -63,7 +65,11 @@ impl Fields {
                 (None, None) if everything => self,
                 (None, None) => return None,
             };
-            Some((name.clone(), below.of_relation(value)))
+            let shown = match RELATIONS.contains(&name.as_str()) {
+                true => below.of_relation(value),
+                false => value.clone(),
+            };
+            Some((name.clone(), shown))
         };
         Value::Object(map.iter().filter_map(part).collect::<Map<String, Value>>())
     }
@@ -91,11 +97,11 @@ mod tests {
     #[test]
     fn what_is_asked_for_is_answered() {
         let entry = json!({
-            "id": 1, "name": "Ann", "tags": ["a"], "more": {"x": 1}, "none": null,
+            "id": 1, "name": "Ann", "tags": ["a"], "more": {"id": "x"}, "none": null,
             "role": {"id": "r", "name": "admin"}, "revisions": [{"id": 7, "delta": {"a": 1}}],
         });
         let plain = json!({
-            "id": 1, "name": "Ann", "tags": ["a"], "more": {"x": 1}, "none": null, "role": "r", "revisions": [7],
+            "id": 1, "name": "Ann", "tags": ["a"], "more": {"id": "x"}, "none": null, "role": "r", "revisions": [7],
         });
         for (words, expected) in [
             ("", plain.clone()),
