@@ -63,6 +63,20 @@ const OWN_WRITE: &str = "keyholt:self:write";
 /// What a change to one key came to.
 type Outcome<T> = Result<Option<(T, Commit)>, Refusal>;
 
+/// Somebody's attempt to make a key for this owner.
+pub(super) fn attempt_to_issue(actor: &Actor, project: ProjectId, owner: Owner) -> Attempt<'_> {
+    Attempt {
+        actor,
+        project,
+        action: "key.issue",
+        target: Target {
+            noun: Noun::Key,
+            id: None,
+        },
+        owner: Some(owner),
+    }
+}
+
 impl Keeper {
     /// Issues a key. The same question under the same `Idempotency-Key` makes one key, whose secret is not shown twice.
     pub async fn issue_key(
@@ -73,16 +87,7 @@ impl Keeper {
         idempotency: Option<Idempotency>,
     ) -> Result<Issued, Refusal> {
         let owner = wish.owner;
-        let attempt = || Attempt {
-            actor,
-            project,
-            action: "key.issue",
-            target: Target {
-                noun: Noun::Key,
-                id: None,
-            },
-            owner: Some(owner),
-        };
+        let attempt = || attempt_to_issue(actor, project, owner);
         let permit = match self.permit::<WriteKeys>(actor, project, Subject::Owner(owner), noun_of(owner)) {
             Ok(permit) => permit,
             Err(refusal) => return self.refused(refusal, attempt()).await,

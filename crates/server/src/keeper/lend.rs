@@ -61,9 +61,21 @@ impl Keeper {
         })
     }
 
-    /// Whose session it is, for whoever may end everybody's.
-    pub fn owner_of_session(&self, actor: &Actor, project: ProjectId, session: KeyId) -> Result<Owner, Refusal> {
-        self.permit::<WriteKeys>(actor, project, Subject::Project, Noun::Key)?;
+    /// Whose session it is, for whoever may end everybody's; who may not has attempted to end it.
+    pub async fn owner_of_session(&self, actor: &Actor, project: ProjectId, session: KeyId) -> Result<Owner, Refusal> {
+        if let Err(refusal) = self.permit::<WriteKeys>(actor, project, Subject::Project, Noun::Key) {
+            let attempt = Attempt {
+                actor,
+                project,
+                action: "session.end",
+                target: Target {
+                    noun: Noun::Key,
+                    id: Some(session.uuid()),
+                },
+                owner: None,
+            };
+            return self.refused(refusal, attempt).await;
+        }
         let found = self
             .keyring
             .find_key(session)

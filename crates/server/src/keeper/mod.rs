@@ -497,8 +497,13 @@ impl Keeper {
     /// All that the product lets an owner do, as far as the actor may hand it on, and nothing of Keyholt's own.
     ///
     /// For doors whose keys have no scopes: such a key acts for its owner in the product, and cannot make or change keys.
-    pub fn access_handed_on(&self, actor: &Actor, project: ProjectId, owner: Owner) -> Result<Access, Refusal> {
-        self.permit::<WriteKeys>(actor, project, Subject::Owner(owner), noun_of(owner))?;
+    /// It is asked on the way to a key, so whoever is refused here has attempted to make one.
+    pub async fn access_handed_on(&self, actor: &Actor, project: ProjectId, owner: Owner) -> Result<Access, Refusal> {
+        if let Err(refusal) = self.permit::<WriteKeys>(actor, project, Subject::Owner(owner), noun_of(owner)) {
+            return self
+                .refused(refusal, keys::attempt_to_issue(actor, project, owner))
+                .await;
+        }
         let common = self.permissions(project, owner)?.meet(&actor.effective);
         Ok(Access::Only(common.without(|scope| scope.is_reserved())))
     }

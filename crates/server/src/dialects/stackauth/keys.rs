@@ -124,7 +124,7 @@ pub async fn create(side: Side, desk: Desk, visitor: Visitor, body: Body) -> Ans
     } else {
         (
             Kind::Standard,
-            desk.keeper.access_handed_on(actor, visitor.project, owner)?,
+            desk.keeper.access_handed_on(actor, visitor.project, owner).await?,
         )
     };
     let wish = Wish {

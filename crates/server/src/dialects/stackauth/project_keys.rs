@@ -114,7 +114,7 @@ pub async fn create(desk: Desk, visitor: Visitor, body: Body) -> Answer<Response
     let set = desk.keeper.mint(|now, entropy| KeyId::mint(now, entropy)).uuid();
     let (mut made, mut texts): (Vec<Key>, Vec<(Part, String)>) = Default::default();
     for part in Part::ALL.into_iter().filter(|part| asked.has(*part)) {
-        let wish = wish(&desk, &visitor, &asked, part, set)?;
+        let wish = wish(&desk, &visitor, &asked, part, set).await?;
         let issued = desk.keeper.issue_key(actor, visitor.project, wish, None).await;
         match issued {
             Ok(Issued { key, secret }) => {
@@ -142,7 +142,7 @@ pub async fn create(desk: Desk, visitor: Visitor, body: Body) -> Answer<Response
     Ok(body::json(&told))
 }
 
-fn wish(desk: &Desk, visitor: &Visitor, asked: &Create, part: Part, set: Uuid) -> Answer<Wish> {
+async fn wish(desk: &Desk, visitor: &Visitor, asked: &Create, part: Part, set: Uuid) -> Answer<Wish> {
     let actor = visitor.actor()?;
     let (name, description) = keys::label(&asked.description)?;
     let notes = Map::from_iter([(SET.to_owned(), json!(set))]);
@@ -159,7 +159,7 @@ fn wish(desk: &Desk, visitor: &Visitor, asked: &Create, part: Part, set: Uuid) -
         tags: Default::default(),
         access: match part {
             Part::Publishable => Access::Only(ScopeSet::default()),
-            Part::Server => for_servers(desk, visitor, actor)?,
+            Part::Server => for_servers(desk, visitor, actor).await?,
             Part::Admin => (*actor.access).clone(),
         },
         bounds: Bounds::default(),
@@ -172,8 +172,11 @@ fn wish(desk: &Desk, visitor: &Visitor, asked: &Create, part: Part, set: Uuid) -
 }
 
 /// All that the product lets the service do, and of Keyholt what a server needs; no more than the maker may hand on.
-fn for_servers(desk: &Desk, visitor: &Visitor, actor: &Actor) -> Answer<Access> {
-    let product = desk.keeper.access_handed_on(actor, visitor.project, actor.owner)?;
+async fn for_servers(desk: &Desk, visitor: &Visitor, actor: &Actor) -> Answer<Access> {
+    let product = desk
+        .keeper
+        .access_handed_on(actor, visitor.project, actor.owner)
+        .await?;
     let own = ScopeSet::parse(SERVER_SCOPES).map_err(|_| complaint::schema("no such scopes"))?;
     Ok(match product {
         Access::Only(scopes) => Access::Only(scopes.union(&own.meet(&actor.effective))),

@@ -169,6 +169,7 @@ pub async fn end(desk: Desk, visitor: Visitor, id: String, query: Pairs) -> Answ
         None => desk
             .keeper
             .owner_of_session(actor, visitor.project, id)
+            .await
             .map_err(no_session)?,
     };
     let cause = Cause::new("ended through Stack Auth's API").map_err(people::refused("cause"))?;

@@ -7,6 +7,8 @@ use keyholt_server::http::{Needs, Operation};
 
 use super::village::{Complaint, Speaker, Village};
 use super::{datalayer, directus, meerschaum, stackauth};
+use crate::house::{Wishes, wish};
+use crate::people::STAPLE;
 use crate::wire::Reply;
 
 /// Who speaks what.
@@ -74,14 +76,82 @@ async fn nobody_may_do_anything_without_a_key_of_this_very_project() {
 async fn a_key_without_the_scope_may_not() {
     for speaker in SPEAKERS {
         let village = Village::open(speaker.dialect).await;
-        for operation in needing_a_key(speaker) {
-            if matches!(operation.needs, Needs::Scope(_) | Needs::ScopeOrOwn(..)) {
-                let reply = ask(speaker, &village, &operation, &village.idle.secret).await;
-                let told = (speaker.complaint)(&reply);
-                assert_eq!(told, Complaint::NotAllowed, "{}: {reply:?}", operation.id);
+        for operation in needing_a_scope(speaker) {
+            let reply = ask(speaker, &village, &operation, &village.idle.secret).await;
+            let told = (speaker.complaint)(&reply);
+            assert_eq!(told, Complaint::NotAllowed, "{}: {reply:?}", operation.id);
+        }
+    }
+}
+
+/// The scopes that looking at things takes.
+const LOOKING: [&str; 6] = [
+    "keyholt:keys:read",
+    "keyholt:owners:read",
+    "keyholt:project:read",
+    "keyholt:audit:read",
+    "keyholt:self:read",
+    "users:read",
+];
+
+#[tokio::test]
+async fn whoever_may_look_but_not_change_is_told_so_and_each_attempt_is_in_the_audit_trail() {
+    let mut odd = Vec::new();
+    for speaker in SPEAKERS {
+        for operation in needing_a_scope(speaker).filter(|operation| operation.audit.is_some()) {
+            let village = Village::open(speaker.dialect).await;
+            village.let_cora_in().await;
+            let looker = wish(village.admins.key.owner, "looker").scopes(&LOOKING);
+            let looker = village.house.issue(looker).await;
+            let before = village.house.trail().await.len();
+            let reply = ask(speaker, &village, &operation, &looker.secret).await;
+            let told = (speaker.complaint)(&reply);
+            let mut trail = village.house.trail().await;
+            trail.truncate(trail.len() - before);
+            let expected = format!("{} refused: insufficient_scope", attempted(&operation));
+            if told != Complaint::NotAllowed || trail != [expected.as_str()] {
+                odd.push(format!("{}: {told:?} {trail:?}, not {expected}", operation.id));
             }
         }
     }
+    assert!(odd.is_empty(), "{odd:#?}");
+}
+
+fn needing_a_scope(speaker: &Speaker) -> impl Iterator<Item = Operation> {
+    needing_a_key(speaker).filter(|operation| matches!(operation.needs, Needs::Scope(_) | Needs::ScopeOrOwn(..)))
+}
+
+/// The action that an attempt is told as: an import has many events where it is done, and one where it is not.
+fn attempted(operation: &Operation) -> &'static str {
+    match operation.id {
+        "import" => "key.import",
+        _ => operation.audit.unwrap_or_default(),
+    }
+}
+
+#[tokio::test]
+async fn whatever_else_an_operation_is_asked_for_leaves_its_events() {
+    let mut odd = Vec::new();
+    for speaker in SPEAKERS {
+        for turn in speaker.turns {
+            let village = Village::open(speaker.dialect).await;
+            village.house.give_password(&village.cora, STAPLE).await;
+            for before in turn.before {
+                village.wire.send(before(&village)).await.ok();
+            }
+            let before = village.house.trail().await.len();
+            let reply = village.wire.send((turn.asked)(&village)).await.ok();
+            (speaker.canary)(&reply);
+            let mut trail = village.house.trail().await;
+            trail.truncate(trail.len() - before);
+            trail.retain(|action| action != "signing_key.rotate");
+            trail.reverse();
+            if trail != turn.events {
+                odd.push(format!("{}: {trail:?}, not {:?}", turn.name, turn.events));
+            }
+        }
+    }
+    assert!(odd.is_empty(), "{odd:#?}");
 }
 
 #[tokio::test]

@@ -6,8 +6,9 @@ use keyholt_server::dialects::Datalayer;
 use keyholt_server::http::Operation;
 use serde_json::{Value, json};
 
-use super::village::{Complaint, Speaker, Village};
+use super::village::{Complaint, Speaker, Turn, Village};
 use crate::house::canary;
+use crate::people::STAPLE;
 use crate::wire::{Reply, request, with_json};
 
 pub const SPEAKER: Speaker = Speaker {
@@ -16,6 +17,15 @@ pub const SPEAKER: Speaker = Speaker {
     doer: |village| &village.adas,
     complaint,
     canary: register,
+    turns: &[Turn {
+        name: "log-in by handle and password",
+        before: &[],
+        asked: |_| {
+            let body = json!({"handle": "cora", "password": STAPLE});
+            with_json(Method::POST, "/api/iam/v1/authentication/login", "", body)
+        },
+        events: &["session.start", "key.issue", "session.end"],
+    }],
 };
 
 fn example(village: &Village, operation: &Operation, secret: &str) -> Request<Body> {
@@ -46,10 +56,125 @@ fn complaint(reply: &Reply) -> Complaint {
 }
 
 fn register(reply: &Reply) {
-    if let Some(value) = reply.json()["access_token"].as_str() {
+    let told = reply.json();
+    for value in [&told["access_token"], &told["token"]]
+        .into_iter()
+        .filter_map(Value::as_str)
+    {
         canary(value);
         canary(value.rsplit('.').next().unwrap());
     }
+}
+
+#[tokio::test]
+async fn bad_requests_are_told_in_datalayer_s_words_and_change_nothing() {
+    let village = Village::open(&Datalayer).await;
+    let before = village.house.commits().await;
+    let (long, huge) = ("x".repeat(65), " ".repeat(70_000));
+    let key = format!("/api/iam/v1/api-keys/{}", village.target.id());
+    let broken: [(&str, u16, &str); 6] = [
+        ("", 400, ""),
+        ("{", 400, ""),
+        ("[]", 400, ""),
+        ("null", 400, ""),
+        (r#"{"name": "a", "name": "b"}"#, 400, "name"),
+        (&huge, 413, ""),
+    ];
+    for path in ["/api/iam/v1/tokens", "/api/iam/v1/api-keys", &key] {
+        let method = if path == key { Method::PUT } else { Method::POST };
+        for (body, status, field) in broken {
+            let asked = request(method.clone(), path, &village.adas.secret, Body::from(body.to_owned()));
+            told(
+                &village.wire.send(asked).await,
+                status,
+                field,
+                &format!("{method} {path} {body:.40}"),
+            );
+        }
+        for (body, field) in [
+            (json!({"name": 7}), "name"),
+            (json!({"name": ["a"]}), "name"),
+            (json!({"name": ""}), "name"),
+            (json!({ "name": long }), "name"),
+            (json!({"name": "a\u{7}"}), "name"),
+            // Whoever mixes the fields up must not have the secret stored where everybody reads it.
+            (json!({ "name": village.target.secret }), "name"),
+            (
+                json!({"name": "a", "description": village.target.secret}),
+                "description",
+            ),
+            (json!({"name": "a", "description": {"text": "b"}}), "description"),
+            (
+                json!({"name": "a", "description": "not Base64!", "expiration_date": 0}),
+                "description",
+            ),
+            (json!({"name": "a", "variant": long}), "variant"),
+            (json!({"name": "a", "expiration_date": -1}), "expiration_date"),
+            (json!({"name": "a", "expiration_date": "soon"}), "expiration_date"),
+            (
+                json!({"name": "a", "expiration_date": 1_900_000_000_000_i64}),
+                "expiration_date",
+            ),
+            (json!({"name": "a", "expirationDate": 0}), "expirationDate"),
+            (json!({"name": "a", "expirationDate": "tomorrow"}), "expirationDate"),
+            (
+                json!({"name": "a", "expirationDate": 99_000_000_000_000_i64}),
+                "expirationDate",
+            ),
+        ] {
+            let what = format!("{method} {path} {body}");
+            let reply = village
+                .wire
+                .call(method.clone(), &village.adas.secret, path, body)
+                .await;
+            told(&reply, 422, field, &what);
+        }
+    }
+    let past = json!({"name": "a", "expiration_date": 1_000_000_000});
+    let reply = village
+        .wire
+        .post(&village.adas.secret, "/api/iam/v1/tokens", past)
+        .await;
+    assert_eq!((complaint(&reply), reply.status.as_u16()), (Complaint::Wrong, 422));
+    let reply = village
+        .wire
+        .post(&village.adas.secret, "/api/iam/v1/tokens", json!({}))
+        .await;
+    told(&reply, 422, "name", "nothing is said");
+    for body in [
+        json!({}),
+        json!({"handle": "ada"}),
+        json!({"token": 7}),
+        json!({"token": "a", "password": "b"}),
+    ] {
+        let reply = village.wire.post("", "/api/iam/v1/login", body.clone()).await;
+        assert_eq!(
+            (complaint(&reply), reply.status.as_u16()),
+            (Complaint::Wrong, 422),
+            "{body}"
+        );
+    }
+    assert_eq!(
+        village.house.commits().await,
+        before + 1,
+        "nothing but the attempt to make a key that has ended"
+    );
+}
+
+/// A refusal names the field that is wrong, where it is one, and repeats no secret.
+fn told(reply: &Reply, status: u16, field: &str, what: &str) {
+    assert_eq!(
+        (complaint(reply), reply.status.as_u16()),
+        (Complaint::Wrong, status),
+        "{what}: {reply:?}"
+    );
+    let body = reply.json();
+    assert_eq!(
+        body["errors"][0]["field"].as_str().unwrap_or_default(),
+        field,
+        "{what}: {body}"
+    );
+    assert!(!keyholt_core::secret::holds_secret(&body.to_string()), "{what}: {body}");
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use keyholt_server::dialects::Directus;
 use keyholt_server::http::{Needs, Operation};
 use serde_json::{Value, json};
 
-use super::village::{Complaint, Speaker, Village};
+use super::village::{Complaint, Speaker, Turn, Village};
 use crate::house::canary;
 use crate::people::STAPLE;
 use crate::wire::{Reply, request, with_json};
@@ -21,7 +21,66 @@ pub const SPEAKER: Speaker = Speaker {
     doer: |village| &village.admins,
     complaint,
     canary: register,
+    turns: &[
+        Turn {
+            name: "a token is given",
+            before: &[],
+            asked: |village| coras(village, json!({ "token": TOKEN })),
+            events: &["key.issue"],
+        },
+        Turn {
+            name: "a token takes the place of another",
+            before: &[|village| coras(village, json!({ "token": OTHER }))],
+            asked: |village| coras(village, json!({ "token": TOKEN })),
+            events: &["key.rotate"],
+        },
+        Turn {
+            name: "a token is taken away",
+            before: &[|village| coras(village, json!({ "token": OTHER }))],
+            asked: |village| coras(village, json!({ "token": null })),
+            events: &["key.revoke"],
+        },
+        Turn {
+            name: "a user is suspended",
+            before: &[],
+            asked: |village| coras(village, json!({"status": "suspended"})),
+            events: &["user.suspend"],
+        },
+        Turn {
+            name: "a user is archived, which is a suspension with a note",
+            before: &[],
+            asked: |village| coras(village, json!({"status": "archived"})),
+            events: &["user.change", "user.suspend"],
+        },
+        Turn {
+            name: "a user is active again",
+            before: &[|village| coras(village, json!({"status": "suspended"}))],
+            asked: |village| coras(village, json!({"status": "active"})),
+            events: &["user.resume"],
+        },
+        Turn {
+            name: "a password is set",
+            before: &[],
+            asked: |village| coras(village, json!({"password": "nobody guesses this one 31"})),
+            events: &["password.set"],
+        },
+        Turn {
+            name: "everything at once",
+            before: &[],
+            asked: |village| {
+                let all =
+                    json!({"title": "Dr", "token": TOKEN, "password": "nobody guesses this one 31", "status": "draft"});
+                coras(village, all)
+            },
+            events: &["user.change", "password.set", "key.issue", "user.suspend"],
+        },
+    ],
 };
+
+/// A change of Cora by an administrator.
+fn coras(village: &Village, change: Value) -> Request<Body> {
+    with_json(Method::PATCH, &user(village.cora.id), &village.admins.secret, change)
+}
 
 /// As the client's own `randomString()` makes it.
 const TOKEN: &str = "V1StGXR8_Z5jdHi6B-myTqPw0aUeKcLn";
@@ -462,6 +521,43 @@ async fn what_happened_is_told_and_the_token_is_not() {
         code(&village.wire.get(&village.adas.secret, &path).await),
         (403, "FORBIDDEN".into())
     );
+}
+
+#[tokio::test]
+async fn who_was_made_is_told_as_the_fields_that_were_given() {
+    let village = Village::open(&Directus).await;
+    let role = village
+        .house
+        .keeper
+        .role_named(village.house.project(), "member")
+        .unwrap();
+    let style = json!({"id": "dark", "radius": 4});
+    let wish = json!({
+        "email": "new@example.org", "first_name": "New", "role": role.id, "theme_dark_overrides": style,
+    });
+    let made = village
+        .wire
+        .post(&village.admins.secret, "/users", wish)
+        .await
+        .ok()
+        .json();
+    let path = format!(
+        "/activity?filter[item][_eq]={}&fields=action,revisions.*",
+        made["data"]["id"].as_str().unwrap()
+    );
+    let told = village.wire.get(&village.admins.secret, &path).await.ok().json();
+    let [created] = told["data"].as_array().unwrap().as_slice() else {
+        panic!("{told}")
+    };
+    let revision = &created["revisions"][0];
+    assert_eq!(
+        (&created["action"], &revision["item"]),
+        (&json!("create"), &made["data"]["id"])
+    );
+    let delta = revision["delta"].as_object().unwrap();
+    let given = ["email", "first_name", "role", "theme_dark_overrides"].map(|field| delta[field].clone());
+    assert_eq!(given, [json!("new@example.org"), json!("New"), json!(role.id), style]);
+    assert!(!delta.contains_key("id"), "{revision}");
 }
 
 #[tokio::test]

@@ -125,14 +125,95 @@ async fn a_dialect_is_where_the_settings_say_and_nowhere_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn all_dialects_are_spoken_at_once_for_one_project_and_know_the_same_key() {
+    let (running, operator, _folder) = running(&[
+        ("dialects.datalayer.project", "acme"),
+        ("dialects.datalayer.mount", "/datalayer"),
+        ("dialects.directus.project", "acme"),
+        ("dialects.directus.mount", "/directus"),
+        ("dialects.meerschaum.project", "acme"),
+        ("dialects.meerschaum.listen", "127.0.0.1:0"),
+        ("dialects.stackauth.project", "acme"),
+        ("dialects.stackauth.mount", "/stackauth"),
+    ])
+    .await;
+    let main = running.url.clone();
+    let at = |name: &str| {
+        running
+            .dialects
+            .iter()
+            .find(|(dialect, _)| *dialect == name)
+            .unwrap()
+            .1
+            .clone()
+    };
+    let acme = format!("{main}/v1/projects/acme");
+    let (_, project) = call(
+        &format!("{main}/v1/projects"),
+        &operator,
+        json!({"slug": "acme", "name": "Acme"}),
+    )
+    .await;
+    let (_, ada) = call(&format!("{acme}/users"), &operator, json!({"external_id": "ada"})).await;
+    call(
+        &format!("{acme}/services"),
+        &operator,
+        json!({"name": "server", "roles": ["admin"]}),
+    )
+    .await;
+    let key = async |owner: Value| {
+        let wish = json!({"name": "k", "owner": owner, "scopes": "everything"});
+        let (_, made) = call(&format!("{acme}/keys"), &operator, wish).await;
+        let secret = made["secret"].as_str().unwrap().to_owned();
+        canary(&secret);
+        (made["key"]["id"].clone(), secret)
+    };
+    let (id, adas) = key(json!({"user": "ada"})).await;
+    let (_, servers) = key(json!({"service": "server"})).await;
+    // Each tongue in turn: whose key is it?
+    let whose = async || {
+        let (_, directus) = call(&format!("{}/users/me?fields=id", at("directus")), &adas, Value::Null).await;
+        let (_, datalayer) = call(&format!("{}/api/iam/v1/whoami", at("datalayer")), &adas, Value::Null).await;
+        let (_, meerschaum) = call(&format!("{}/users/ada/id", at("meerschaum")), &adas, Value::Null).await;
+        let check = reqwest::Client::new()
+            .post(format!("{}/api/v1/user-api-keys/check", at("stackauth")))
+            .header("x-stack-project-id", project["id"].as_str().unwrap())
+            .header("x-stack-access-type", "server")
+            .header("x-stack-secret-server-key", &servers)
+            .json(&json!({ "api_key": adas }));
+        let stackauth: Value = check.send().await.unwrap().json().await.unwrap_or_default();
+        [
+            directus["data"]["id"].clone(),
+            datalayer["profile"]["uid"].clone(),
+            meerschaum,
+            stackauth["user_id"].clone(),
+        ]
+    };
+    assert_eq!(whose().await, [(); 4].map(|()| ada["id"].clone()));
+    // What ends it natively ends it in all of them.
+    let ended = format!("{acme}/keys/{}/revoke", id.as_str().unwrap());
+    assert_eq!(call(&ended, &operator, json!({"cause": "lost"})).await.0, 200);
+    for known in whose().await {
+        assert_ne!(known, ada["id"]);
+    }
+    running.stop(Duration::from_secs(5)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_dialect_that_is_not_configured_is_not_there() {
     let (running, operator, _folder) = running(&[]).await;
     assert!(running.dialects.is_empty());
     for path in [
         "/datalayer/api/iam/v1/whoami",
         "/api/iam/v1/whoami",
+        "/directus/users/me",
+        "/users/me",
+        "/meerschaum/version/mrsm",
         "/version/mrsm",
         "/tokens",
+        "/stackauth/api/v1/projects/current",
+        "/api/v1/projects/current",
+        "/api/latest/users/me",
     ] {
         let (status, told) = call(&format!("{}{path}", running.url), &operator, Value::Null).await;
         assert_eq!((status, &told["code"]), (404, &json!("no_such_route")), "{path}");

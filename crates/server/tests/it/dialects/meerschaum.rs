@@ -12,8 +12,9 @@ use keyholt_server::dialects::Meerschaum;
 use keyholt_server::http::Operation;
 use serde_json::{Value, json};
 
-use super::village::{Complaint, Speaker, Village};
+use super::village::{Complaint, Speaker, Turn, Village};
 use crate::house::canary;
+use crate::people::STAPLE;
 use crate::wire::{Reply, request};
 
 pub const SPEAKER: Speaker = Speaker {
@@ -22,6 +23,16 @@ pub const SPEAKER: Speaker = Speaker {
     doer: |village| &village.adas,
     complaint,
     canary: register,
+    turns: &[Turn {
+        name: "log-in by name and password",
+        before: &[],
+        asked: |_| {
+            let form = [("grant_type", "password"), ("username", "cora"), ("password", STAPLE)];
+            let form = form.map(|(name, value)| format!("{name}={}", value.replace(' ', "+")));
+            request(Method::POST, "/login", "", Body::from(form.join("&")))
+        },
+        events: &["session.start"],
+    }],
 };
 
 /// A token of another Meerschaum: its id, and the hash of its secret by passlib with 1000 rounds.

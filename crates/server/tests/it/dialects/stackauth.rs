@@ -24,6 +24,7 @@ pub const SPEAKER: Speaker = Speaker {
     doer: |village| &village.admins,
     complaint,
     canary: register,
+    turns: &[],
 };
 
 fn example(village: &Village, operation: &Operation, secret: &str) -> Request<Body> {

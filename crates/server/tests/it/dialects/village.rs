@@ -25,6 +25,18 @@ pub struct Speaker {
     pub complaint: fn(&Reply) -> Complaint,
     /// Registers the secrets that an answer shows.
     pub canary: fn(&Reply),
+    /// What the examples do not show: operations that leave other events when they are asked for something else.
+    pub turns: &'static [Turn],
+}
+
+/// Something that is asked for in a house where Cora has a password, by somebody who may.
+pub struct Turn {
+    pub name: &'static str,
+    /// What was asked for before.
+    pub before: &'static [fn(&Village) -> Request<Body>],
+    pub asked: fn(&Village) -> Request<Body>,
+    /// The events that it leaves, in their order.
+    pub events: &'static [&'static str],
 }
 
 /// What a failure says in any tongue.
