@@ -151,6 +151,8 @@ await step("user.updatePassword()", async () => {
   assert.equal(await person.updatePassword({ oldPassword: cleo.login.password, newPassword }), undefined);
   const fresh = new StackClientApp({ ...connection, tokenStore: "memory" });
   assert.equal((await fresh.signInWithCredential({ email: cleo.login.email, password: newPassword, noRedirect: true })).status, "ok");
+  // The client asks by itself whom it has signed in; without this the answer would fall into the next scene, or not.
+  assert.equal((await fresh.getUser()).id, cleo.id);
 });
 
 await step("user.signOut() ends the session, its access token too", async () => {
