@@ -81,8 +81,9 @@ impl<'a> Asked<'a> {
             let question = Body::terse(body)
                 .or_else(|| serde_json::from_slice(body).ok())?
                 .question()?;
+            let sought = keeper.seek(&question);
             let admitted = self.admitted(keeper, memo, address)?;
-            keeper.judge_for(&admitted, &question, |answer| answer.write_json(None, out));
+            keeper.judge_sought(&admitted, &question, sought, |answer| answer.write_json(None, out));
             return Some(());
         }
         let body: BatchBody<'_> = serde_json::from_slice(body).ok()?;

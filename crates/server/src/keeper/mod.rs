@@ -76,7 +76,7 @@ pub use signers::{Issuer, Issuers};
 pub use statuses::{STATUS_TTL, compressed, status_lists_uri, status_uri};
 pub use tokens::{AccessToken, Parent};
 pub use verify::{
-    AboutShown, Admitted, Answer, BATCH_MAX, Counting, Inadmissible, KeyShown, Question, Rules, Verifier, Wish,
+    AboutShown, Admitted, Answer, BATCH_MAX, Counting, Inadmissible, KeyShown, Question, Rules, Sought, Verifier, Wish,
 };
 
 use crate::clock::Clock;

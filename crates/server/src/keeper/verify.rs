@@ -58,6 +58,10 @@ pub struct Admitted {
     now: Moment,
 }
 
+/// What a presented credential is looked up by.
+#[derive(Debug)]
+pub struct Sought(Result<Digest, Malformed>);
+
 /// The answer, borrowing from the keyring.
 #[derive(Debug)]
 pub struct Answer<'a> {
@@ -183,7 +187,15 @@ impl Keeper {
 
     /// Judges a presented credential for a verifier that was let in.
     pub fn judge_for<R>(&self, admitted: &Admitted, question: &Question<'_>, with: impl FnOnce(&Answer<'_>) -> R) -> R {
-        self.judge_digest(admitted, question, self.digest(question), with)
+        self.judge_sought(admitted, question, self.seek(question), with)
+    }
+
+    /// Asks for the memory in which a credential is looked up, without waiting for it: what else there is to do for a request
+    /// is done meanwhile.
+    pub fn seek(&self, question: &Question<'_>) -> Sought {
+        let digest = self.digest(question);
+        self.keyring.touch(digest.iter());
+        Sought(digest)
     }
 
     /// Judges many, in their order.
@@ -200,7 +212,7 @@ impl Keeper {
             }
             self.keyring.touch(digests.iter().flatten());
             for (place, (question, digest)) in together.iter().zip(digests).enumerate() {
-                self.judge_digest(admitted, question, digest, |answer| {
+                self.judge_sought(admitted, question, Sought(digest), |answer| {
                     with(first * TOGETHER + place, answer)
                 });
             }
@@ -211,11 +223,12 @@ impl Keeper {
         Presented::parse(question.credential).map(|presented| self.pepper.digest(presented.fingerprint()))
     }
 
-    fn judge_digest<R>(
+    /// Judges a credential that is sought already.
+    pub fn judge_sought<R>(
         &self,
         admitted: &Admitted,
         question: &Question<'_>,
-        digest: Result<Digest, Malformed>,
+        Sought(digest): Sought,
         with: impl FnOnce(&Answer<'_>) -> R,
     ) -> R {
         let Admitted { project, now } = *admitted;
@@ -497,7 +510,14 @@ fn write_uuid(id: uuid::Uuid, out: &mut Vec<u8>) {
 }
 
 fn write_text(text: &str, out: &mut Vec<u8>) {
-    let _ = serde_json::to_writer(&mut *out, text);
+    let is_plain = |byte: &u8| (b' '..=b'~').contains(byte) & (*byte != b'"') & (*byte != b'\\');
+    if text.as_bytes().iter().fold(true, |plain, byte| plain & is_plain(byte)) {
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+    } else {
+        let _ = serde_json::to_writer(&mut *out, text);
+    }
 }
 
 fn write_moment(at: Moment, out: &mut Vec<u8>) {
