@@ -84,7 +84,7 @@ pub async fn keeper_on(store: Arc<dyn Store>) -> anyhow::Result<Keeper> {
 pub async fn keeper_at(base: &str, store: Arc<dyn Store>) -> anyhow::Result<Keeper> {
     let parts = Parts {
         store,
-        master: master(),
+        masters: master().into(),
         clock: Arc::new(SystemClock::new()),
         entropy: Box::new(Seeded::stream(HOUSE_STREAM)),
         staleness_max: Duration::from_secs(2),

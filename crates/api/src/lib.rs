@@ -10,6 +10,7 @@ pub mod fault;
 pub mod filter;
 pub mod import;
 pub mod key;
+pub mod master_key;
 pub mod meta;
 pub mod oauth;
 pub mod owner;

@@ -163,7 +163,7 @@ impl Session {
     pub fn show(session: &Key, last_used_at: Option<Moment>, asking: KeyId, names: &(impl Names + ?Sized)) -> Self {
         let mode = match session.credentials {
             Credentials::Family { .. } => "tokens",
-            Credentials::One(_) | Credentials::Rotating { .. } => "cookie",
+            Credentials::One(_) | Credentials::Rotating { .. } | Credentials::Renewed { .. } => "cookie",
         };
         Self {
             id: session.id,

@@ -11,8 +11,8 @@ use crate::commit::Revision;
 use crate::id::{KeyId, ProjectId};
 use crate::owner::Owner;
 use crate::scope::Access;
-use crate::seal::{Seal, Sealer};
-use crate::secret::{Credentials, Digest, Hint};
+use crate::seal::{Seal, SealedBy, Sealer, Sealers};
+use crate::secret::{Age, Credentials, Digest, Hint};
 use crate::text::{Audience, Cause, Description, Environment, Metadata, Name, Origin, Tag};
 use crate::time::{Expiry, Moment};
 
@@ -274,9 +274,24 @@ impl Key {
             state_at: at_rest.state_at,
             current: *self.credentials.current(),
             retiring: self.credentials.beside().copied(),
-            retiring_until: self.credentials.retiring().map(|(_, until)| until.ms()),
+            retiring_until: self.credentials.beside_until().map(Moment::ms),
             revision: self.revision,
         }
+    }
+
+    /// The key as it was sealed, with the ages of its digests; `None` if it is not as Keyholt wrote it.
+    pub fn opened(mut self, sealers: &Sealers, seal: &Seal) -> Option<(Self, SealedBy)> {
+        let at_rest = self.at_rest();
+        let (row, by) = self.row(&at_rest).opened(sealers, seal)?;
+        let beside = row.retiring.map_or(Age::Present, |digest| digest.age());
+        self.credentials = self.credentials.aged(row.current.age(), beside);
+        Some((self, by))
+    }
+
+    /// Whether a secret of it is recognised by an earlier master key alone.
+    pub fn hangs_on_earlier(&self) -> bool {
+        let digests = [Some(self.credentials.current()), self.credentials.beside()];
+        digests.into_iter().flatten().any(|digest| digest.age() == Age::Earlier)
     }
 }
 
@@ -328,12 +343,58 @@ pub struct KeyRow<'a> {
     pub revision: Revision,
 }
 
+/// The ages that the two digests of a row can have together; the usual ones first.
+const AGES: [[Age; 2]; 6] = [
+    [Age::Present, Age::Present],
+    [Age::Earlier, Age::Present],
+    [Age::Earlier, Age::Earlier],
+    [Age::Present, Age::Earlier],
+    [Age::Present, Age::Former],
+    [Age::Earlier, Age::Former],
+];
+
 impl KeyRow<'_> {
+    fn ages(&self) -> [Age; 2] {
+        let beside = self.retiring.map_or(Age::Present, |digest| digest.age());
+        [self.current.age(), beside]
+    }
+
+    fn aged(self, [current, beside]: [Age; 2]) -> Self {
+        Self {
+            current: self.current.aged(current),
+            retiring: self.retiring.map(|digest| digest.aged(beside)),
+            ..self
+        }
+    }
+
+    /// The row as it was sealed, with the ages of its digests as they are seen from the present master key; `None` if it is
+    /// not as Keyholt wrote it.
+    ///
+    /// The ages are in no column. A row whose digests are all of the master key that sealed it has the seal that it always
+    /// had; in any other one's the ages are fields besides, and which they are is found out by trying.
+    pub fn opened(self, sealers: &Sealers, seal: &Seal) -> Option<(Self, SealedBy)> {
+        AGES.into_iter().find_map(|ages| {
+            let row = self.aged(ages);
+            let by = sealers.find(|sealer| row.is_sealed_by(sealer, seal))?;
+            let seen = |age| match (by, age) {
+                (SealedBy::Previous, Age::Present) => Age::Earlier,
+                (_, age) => age,
+            };
+            Some((row.aged(ages.map(seen)), by))
+        })
+    }
+
     fn sealed<R>(&self, with: impl FnOnce(&[&[u8]]) -> R) -> R {
         let optional = |value: Option<i64>| value.map(i64::to_be_bytes);
         let (expires, until) = (optional(self.expires_at), optional(self.retiring_until));
         let (id, project, owner) = (self.id.uuid(), self.project.uuid(), self.owner.uuid());
-        let fields: [&[u8]; 15] = [
+        let ages = self.ages();
+        let told = ages.map(|age| match age {
+            Age::Present => 0u8,
+            Age::Earlier => 1,
+            Age::Former => 2,
+        });
+        let fields: [&[u8]; 16] = [
             b"key",
             id.as_bytes(),
             project.as_bytes(),
@@ -351,16 +412,22 @@ impl KeyRow<'_> {
                 .map_or(&[], |digest| digest.as_bytes().as_slice()),
             until.as_ref().map_or(&[], |bytes| bytes.as_slice()),
             &self.revision.number().to_be_bytes(),
+            &told,
         ];
-        with(&fields)
+        let [usual @ .., _] = &fields;
+        if ages == [Age::Present; 2] {
+            with(usual)
+        } else {
+            with(&fields)
+        }
     }
 
-    /// Seals the row.
+    /// Seals the row, and in the seal the ages of its digests.
     pub fn seal(&self, sealer: &Sealer) -> Seal {
         self.sealed(|fields| sealer.seal(fields))
     }
 
-    /// Whether the row is as Keyholt wrote it.
+    /// Whether the row is as Keyholt wrote it, the ages of its digests included.
     pub fn is_sealed_by(&self, sealer: &Sealer, seal: &Seal) -> bool {
         self.sealed(|fields| sealer.holds(seal, fields))
     }

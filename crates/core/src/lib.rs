@@ -7,6 +7,7 @@
 
 pub mod actor;
 pub mod audit;
+pub mod bond;
 pub mod commit;
 pub mod denial;
 pub mod entropy;
@@ -34,6 +35,7 @@ pub mod found;
 pub mod issue;
 pub mod pause;
 pub mod remove;
+pub mod renew;
 pub mod restore;
 pub mod reuse;
 pub mod revoke;

@@ -30,10 +30,30 @@ pub struct Password {
     pub project: ProjectId,
     /// Its hash.
     pub hash: HashText,
+    /// With which master key it was made, besides its salt.
+    #[serde(default, skip_serializing_if = "Made::is_usual")]
+    pub made: Made,
     /// When the user got it.
     pub changed_at: Moment,
     /// How often the record was changed.
     pub revision: Revision,
+}
+
+/// With which master key a hash was made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Made {
+    /// With the present one.
+    #[default]
+    Now,
+    /// With an earlier one. It is made anew when its user logs in.
+    Earlier,
+}
+
+impl Made {
+    fn is_usual(&self) -> bool {
+        *self == Self::Now
+    }
 }
 
 /// A password's hash in the PHC string format, with all that is needed to compute it again but the master key.
@@ -142,10 +162,11 @@ pub fn change(permit: &Permit<WriteKeys>, user: &User, before: &Password, hash: 
     Commit::by(permit, "password.change", before.as_ref(), change, None, now)
 }
 
-/// Keeps the same password by another hash: the cost of hashing was raised.
+/// Keeps the same password by another hash: the cost of hashing was raised, or the master key replaced.
 pub fn rehash(before: &Password, hash: HashText, source: &Source, now: Moment) -> Commit {
     let after = Record::Password(Password {
         hash,
+        made: Made::Now,
         revision: before.revision.next(),
         ..before.clone()
     });
@@ -177,6 +198,7 @@ fn replaced(user: &User, before: Option<&Password>, hash: HashText, now: Moment)
         user: user.id,
         project: user.project,
         hash,
+        made: Made::Now,
         changed_at: now,
         revision: before.map_or(Revision::FIRST, |before| before.revision.next()),
     };

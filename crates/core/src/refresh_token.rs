@@ -72,8 +72,20 @@ impl RefreshToken {
     pub fn credentials(&self, pepper: &Pepper) -> Credentials {
         Credentials::Family {
             current: pepper.digest(&self.whole),
-            family: pepper.digest(&Fingerprint::of(self.family.as_bytes())),
+            family: pepper.digest(&self.part()),
         }
+    }
+
+    /// What a session kept of it that was refreshed last before the master key was replaced.
+    pub fn earlier_credentials(&self, pepper: &Pepper) -> Option<Credentials> {
+        Some(Credentials::Family {
+            current: pepper.earlier(&self.whole)?,
+            family: pepper.earlier(&self.part())?,
+        })
+    }
+
+    fn part(&self) -> Fingerprint {
+        Fingerprint::of(self.family.as_bytes())
     }
 }
 

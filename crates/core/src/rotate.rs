@@ -110,7 +110,7 @@ pub fn rotate(
     if [Some(key.credentials.current()), retiring]
         .into_iter()
         .flatten()
-        .any(|digest| digest.matches(&current))
+        .any(|digest| world.pepper.recognises(&fingerprint, digest))
     {
         return Err(RotateError::SameSecret);
     }

@@ -60,6 +60,50 @@ impl fmt::Debug for MasterKey {
     }
 }
 
+/// Whose seals are believed: the present master key's, and those of the one before as long as rows are sealed anew.
+#[derive(Clone, Debug)]
+pub struct Sealers {
+    present: Sealer,
+    previous: Option<Sealer>,
+}
+
+/// With which master key a row is sealed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SealedBy {
+    /// With the present one.
+    Present,
+    /// With the one before: the row has to be sealed anew, and its digests and envelopes are of that one.
+    Previous,
+}
+
+impl Sealers {
+    /// Whose seals are believed.
+    pub const fn new(present: Sealer, previous: Option<Sealer>) -> Self {
+        Self { present, previous }
+    }
+
+    /// Whether rows may still be sealed with the one before.
+    pub const fn is_pair(&self) -> bool {
+        self.previous.is_some()
+    }
+
+    /// What new rows are sealed with.
+    pub const fn present(&self) -> &Sealer {
+        &self.present
+    }
+
+    /// With which of them a row is sealed, whose seal this tells of one; `None` is with neither.
+    pub fn find(&self, is_it: impl Fn(&Sealer) -> bool) -> Option<SealedBy> {
+        if is_it(&self.present) {
+            return Some(SealedBy::Present);
+        }
+        self.previous
+            .as_ref()
+            .filter(|previous| is_it(previous))
+            .map(|_| SealedBy::Previous)
+    }
+}
+
 /// An HMAC state under a subkey; kept ready, so that a MAC costs a clone and not a key schedule.
 pub(crate) fn keyed(subkey: &[u8; 32]) -> Hmac<Sha256> {
     // RFC 2104 §2: a key shorter than the block is followed by zeros.

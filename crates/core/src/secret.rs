@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 use crate::entropy::Entropy;
 use crate::text::Environment;
 
-pub use digest::{Digest, Fingerprint, FingerprintError, Pepper};
+pub use digest::{Age, Digest, Fingerprint, FingerprintError, Pepper};
 
 /// Characters of the random body: 32 of 62 symbols, 190 bits.
 pub const BODY: usize = 32;
@@ -394,6 +394,15 @@ pub enum Credentials {
         /// When the old secret is dead.
         until: crate::time::Moment,
     },
+    /// One secret whose digest was renewed, and the digest that it had before: access tokens are tied to that one.
+    Renewed {
+        /// The secret's digest.
+        current: Digest,
+        /// What it was with an earlier master key.
+        former: Digest,
+        /// When no access token is tied to that one any more.
+        until: crate::time::Moment,
+    },
     /// The newest of a family of refresh tokens, and what is the same in all of them: so an old one is recognised.
     Family {
         /// The newest token.
@@ -407,15 +416,60 @@ impl Credentials {
     /// The digest of the newest secret.
     pub fn current(&self) -> &Digest {
         match self {
-            Self::One(digest) | Self::Rotating { current: digest, .. } | Self::Family { current: digest, .. } => digest,
+            Self::One(digest)
+            | Self::Rotating { current: digest, .. }
+            | Self::Renewed { current: digest, .. }
+            | Self::Family { current: digest, .. } => digest,
         }
     }
 
-    /// The other digest under which the key is found: of its old secret, or of its family.
+    /// The other digest under which the key is found: of its old secret, of the same one before, or of its family.
     pub fn beside(&self) -> Option<&Digest> {
         match self {
             Self::One(_) => None,
-            Self::Rotating { retiring: digest, .. } | Self::Family { family: digest, .. } => Some(digest),
+            Self::Rotating { retiring: digest, .. }
+            | Self::Renewed { former: digest, .. }
+            | Self::Family { family: digest, .. } => Some(digest),
+        }
+    }
+
+    /// When the other digest is of no use any more; a family's never is.
+    pub fn beside_until(&self) -> Option<crate::time::Moment> {
+        match self {
+            Self::One(_) | Self::Family { .. } => None,
+            Self::Rotating { until, .. } | Self::Renewed { until, .. } => Some(*until),
+        }
+    }
+
+    /// The same digests, known to be of these ages.
+    pub(crate) fn aged(self, now: Age, beside: Age) -> Self {
+        let current = self.current().aged(now);
+        match self {
+            Self::One(_) => Self::One(current),
+            Self::Family { family, .. } => Self::Family {
+                current,
+                family: family.aged(beside),
+            },
+            Self::Rotating {
+                retiring: other, until, ..
+            }
+            | Self::Renewed {
+                former: other, until, ..
+            } => {
+                let other = other.aged(beside);
+                match beside {
+                    Age::Former => Self::Renewed {
+                        current,
+                        former: other,
+                        until,
+                    },
+                    Age::Present | Age::Earlier => Self::Rotating {
+                        current,
+                        retiring: other,
+                        until,
+                    },
+                }
+            }
         }
     }
 
@@ -423,7 +477,7 @@ impl Credentials {
     #[must_use]
     pub fn cut_short(self, now: crate::time::Moment) -> Self {
         match self {
-            Self::One(current) | Self::Family { current, .. } => Self::One(current),
+            Self::One(current) | Self::Renewed { current, .. } | Self::Family { current, .. } => Self::One(current),
             Self::Rotating {
                 current,
                 retiring,
@@ -439,7 +493,7 @@ impl Credentials {
     /// The old secret's digest and end, while it is kept: until the next rotation.
     pub fn retiring(&self) -> Option<(&Digest, crate::time::Moment)> {
         match self {
-            Self::One(_) | Self::Family { .. } => None,
+            Self::One(_) | Self::Renewed { .. } | Self::Family { .. } => None,
             Self::Rotating { retiring, until, .. } => Some((retiring, *until)),
         }
     }

@@ -14,7 +14,7 @@ use crate::owner::{Owner, User};
 use crate::project::{LogInPolicy, PolicyBreach, Project};
 use crate::refresh_token::RefreshToken;
 use crate::scope::Access;
-use crate::secret::{Credentials, Pepper, Prefix, SESSION_PREFIX, Secret, Visibility};
+use crate::secret::{Age, Credentials, Pepper, Prefix, SESSION_PREFIX, Secret, Visibility};
 use crate::text::{Cause, Description, Metadata, Name, TextError};
 use crate::time::{Expiry, Moment};
 use crate::token::component_permissions;
@@ -190,13 +190,17 @@ pub fn refresh(
     now: Moment,
     entropy: &mut dyn Entropy,
 ) -> Result<(Started, Commit), RefreshError> {
+    let kept = match session.credentials.current().age() {
+        Age::Present => Some(shown.credentials(pepper)),
+        Age::Earlier | Age::Former => shown.earlier_credentials(pepper),
+    };
     let (
         Credentials::Family { current, family },
-        Credentials::Family {
+        Some(Credentials::Family {
             current: whole,
             family: part,
-        },
-    ) = (session.credentials, shown.credentials(pepper))
+        }),
+    ) = (session.credentials, kept)
     else {
         return Err(RefreshError::Over);
     };

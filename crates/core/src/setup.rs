@@ -52,7 +52,7 @@ impl Setup {
         let Some(digest) = self.digest.as_deref().and_then(unhex) else {
             return false;
         };
-        pepper.digest(fingerprint).matches(&digest) && !self.expires.is_past(now)
+        pepper.recognises(fingerprint, &digest) && !self.expires.is_past(now)
     }
 }
 

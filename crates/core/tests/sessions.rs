@@ -6,7 +6,7 @@ use keyholt_core::commit::{Change, Record, Revision};
 use keyholt_core::id::UserId;
 use keyholt_core::key::{Key, Kind};
 use keyholt_core::owner::{Owner, Standing, User};
-use keyholt_core::password::{HashText, Password, Typed, counted_as};
+use keyholt_core::password::{HashText, Made, Password, Typed, counted_as};
 use keyholt_core::refresh_token::RefreshToken;
 use keyholt_core::restore::{Ending, Present, carry_over};
 use keyholt_core::scope::Access;
@@ -183,6 +183,7 @@ fn a_restore_brings_no_old_password_back() {
             user: scene.user.id,
             project: scene.user.project,
             hash: HashText::new(hash),
+            made: Made::Now,
             changed_at: scene.world.now,
             revision: Revision::from_number(revision),
         })

@@ -9,6 +9,8 @@ use keyholt_core::entropy::Entropy;
 use keyholt_core::seal::MasterKey;
 use zeroize::Zeroizing;
 
+use crate::config;
+
 /// What stands before the 64 hexadecimal digits, so that the file says what it is.
 const LABEL: &str = "keyholt-master-key-v1:";
 /// Longest file that is read as a master key.
@@ -96,6 +98,17 @@ fn make(path: &Path, entropy: &mut dyn Entropy) -> io::Result<Origin> {
         File::open(folder)?.sync_all()?;
     }
     Ok(Origin::Made(MasterKey::new(*bytes), path.to_owned()))
+}
+
+/// Reads the master key before the present one. None is ever made.
+pub fn read_previous(setting: &config::MasterKey) -> Result<MasterKey, MasterKeyError> {
+    match setting {
+        config::MasterKey::Given(text) => parse(text.trim()),
+        config::MasterKey::File(path) => read(path)?.ok_or_else(|| {
+            let error = io::Error::new(io::ErrorKind::NotFound, "there is no such file");
+            trouble(path, error)
+        }),
+    }
 }
 
 /// Reads a master key that was given as text.

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use keyholt_core::actor::Source;
+use keyholt_core::bond::{BondError, Masters};
 use keyholt_core::entropy::Entropy;
 use keyholt_core::seal::MasterKey;
 use keyholt_core::text::RequestKey;
@@ -114,7 +115,13 @@ pub async fn start(config: &Config) -> Result<(Running, FirstStart), StartError>
         path: config.data.clone(),
         error,
     })?;
-    let (master, made_master_key) = master_key(config)?;
+    // The previous one first: where it cannot be read, no new one is made.
+    let previous = config
+        .master_key_previous
+        .as_ref()
+        .map(master::read_previous)
+        .transpose()?;
+    let (present, made_master_key) = master_key(config)?;
     let store = open_store(config).await?;
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     let url = match &config.public_url {
@@ -123,7 +130,7 @@ pub async fn start(config: &Config) -> Result<(Running, FirstStart), StartError>
     };
     let parts = Parts {
         store,
-        master,
+        masters: Masters { present, previous },
         clock: Arc::new(SystemClock::new()),
         entropy: Box::new(SystemEntropy),
         staleness_max: config.staleness_max,
@@ -284,7 +291,9 @@ fn master_key(config: &Config) -> Result<(MasterKey, Option<PathBuf>), StartErro
                 // Whether a server has data is only known later; the key is taken away again if it has.
                 Database::Postgres(_) | Database::Memory => false,
             };
-            if has_data && !path.exists() {
+            // Whoever names the previous one has moved it there and wants a new one.
+            let is_replaced = config.master_key_previous.is_some();
+            if has_data && !is_replaced && !path.exists() {
                 return Err(StartError::MasterKeyMissing(path.clone()));
             }
             Ok(match master::read_or_make(path, &mut SystemEntropy)? {
@@ -297,14 +306,15 @@ fn master_key(config: &Config) -> Result<(MasterKey, Option<PathBuf>), StartErro
 
 /// A master key that was made just now for data that has another one must not stay: it would look like the right one.
 fn without_new_key(error: OpenError, made: Option<PathBuf>) -> StartError {
-    match (error, made) {
-        (OpenError::WrongMasterKey, Some(path)) => {
-            if let Err(error) = fs::remove_file(&path) {
-                tracing::warn!(path = %path.display(), %error, "a master key file that fits no data could not be removed");
-            }
-            StartError::MasterKeyMissing(path)
-        }
-        (error, _) => error.into(),
+    let (OpenError::Bond(reason), Some(path)) = (&error, made) else {
+        return error.into();
+    };
+    if let Err(error) = fs::remove_file(&path) {
+        tracing::warn!(path = %path.display(), %error, "a master key file that fits no data could not be removed");
+    }
+    match reason {
+        BondError::Other => StartError::MasterKeyMissing(path),
+        BondError::OtherPrevious | BondError::Same | BondError::UnderWay => error.into(),
     }
 }
 

@@ -30,6 +30,7 @@ macro_rules! contract {
             commits::a_commit_that_fails_half_way_leaves_nothing,
             commits::the_feed_tells_what_each_commit_touched,
             commits::a_store_is_bound_to_one_master_key,
+            commits::a_row_is_sealed_anew_with_its_revision,
             commits::everything_is_loaded_in_order,
             conflicts::what_was_changed_meanwhile_is_stale,
             conflicts::a_record_of_another_project_is_out_of_reach,

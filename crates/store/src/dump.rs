@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use keyholt_core::audit::Noun;
+use keyholt_core::bond::Bond;
 use keyholt_core::commit::Revision;
 use keyholt_core::id::{KeyId, ProjectId};
 use serde::{Deserialize, Serialize};
@@ -22,8 +23,9 @@ pub enum DumpLine {
     Begin {
         /// [`DUMP_FORMAT`].
         format: u32,
-        /// What binds the store to its master key; `None` where it was not bound yet.
-        master_check: Option<Hex32>,
+        /// What binds the store to its master keys; `None` where it was not bound yet.
+        #[serde(rename = "master_check")]
+        bond: Option<Bond>,
     },
     /// A record other than a key.
     Record {

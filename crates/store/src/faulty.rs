@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use keyholt_core::audit::Noun;
+use keyholt_core::bond::Bond;
 use keyholt_core::commit::Replay;
 use keyholt_core::id::{KeyId, ProjectId};
 use keyholt_core::key::Key;
@@ -14,8 +15,8 @@ use keyholt_core::time::Moment;
 use uuid::Uuid;
 
 use crate::{
-    Binding, CommitError, DumpLine, EventNumber, EventQuery, FeedEntry, KeyQuery, LastUse, Limit, Loaded,
-    NumberedEvent, Page, RecordQuery, Sharing, Store, StoreError, StoredRecord, TimeKept, Usage, UsageDelta, Write,
+    CommitError, DumpLine, EventNumber, EventQuery, FeedEntry, KeyQuery, LastUse, Limit, Loaded, NumberedEvent, Page,
+    RecordQuery, Sharing, Store, StoreError, StoredRecord, TimeKept, Usage, UsageDelta, Write,
 };
 
 /// How a [`Faulty`] store fails.
@@ -237,9 +238,14 @@ impl<S: Store> Store for Faulty<S> {
         self.inner.latest_time().await
     }
 
-    async fn bind(&self, master_check: [u8; 32]) -> Result<Binding, StoreError> {
-        self.write("bind")?;
-        self.inner.bind(master_check).await
+    async fn bond(&self) -> Result<Option<Bond>, StoreError> {
+        self.read("bond").await?;
+        self.inner.bond().await
+    }
+
+    async fn rebind(&self, expected: Option<Bond>, bond: Bond) -> Result<bool, StoreError> {
+        self.write("rebind")?;
+        self.inner.rebind(expected, bond).await
     }
 
     async fn dump(&self, each: &mut (dyn FnMut(DumpLine) + Send)) -> Result<EventNumber, StoreError> {

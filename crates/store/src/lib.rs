@@ -29,6 +29,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use keyholt_core::audit::{Event, Noun};
+use keyholt_core::bond::Bond;
 use keyholt_core::commit::Replay;
 use keyholt_core::denial::DenialCode;
 use keyholt_core::id::{KeyId, ProjectId};
@@ -115,8 +116,11 @@ pub trait Store: Send + Sync + 'static {
     /// The latest instant that was kept, or that of the last commit where it is later; `None` where nothing was written yet.
     async fn latest_time(&self) -> Result<Option<Moment>, StoreError>;
 
-    /// Binds the store to a master key at first use, and tells whether it is bound to this one.
-    async fn bind(&self, master_check: [u8; 32]) -> Result<Binding, StoreError>;
+    /// To which master keys the data belong; `None` where the store is new.
+    async fn bond(&self) -> Result<Option<Bond>, StoreError>;
+
+    /// Gives the data another bond, provided that they have the expected one; tells whether they had.
+    async fn rebind(&self, expected: Option<Bond>, bond: Bond) -> Result<bool, StoreError>;
 
     /// Reads everything as of one instant, for a backup, and tells the number of the last commit in it.
     ///
@@ -127,7 +131,7 @@ pub trait Store: Send + Sync + 'static {
     /// Writes the next lines of a dump, each call in one transaction.
     ///
     /// [`DumpLine::Begin`] demands a store in which nothing was ever written ([`StoreError::NotEmpty`]). Until
-    /// [`DumpLine::End`] is written, and agrees in number with what came, [`Store::bind`] answers
+    /// [`DumpLine::End`] is written, and agrees in number with what came, [`Store::bond`] answers
     /// [`StoreError::HalfFilled`], so that nobody starts on a part of a backup.
     async fn fill(&self, lines: Vec<DumpLine>) -> Result<(), StoreError>;
 
@@ -162,17 +166,6 @@ pub enum TimeKept {
     Onward,
     /// The new one stays, because somebody said that the old one was wrong.
     Anew,
-}
-
-/// Whether a store belongs to a master key.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Binding {
-    /// It is new and is now bound to this one.
-    New,
-    /// It is bound to this one.
-    Same,
-    /// It is bound to another one: nothing in it can be read with this one.
-    Other,
 }
 
 /// One thing that [`Store::load`] found.

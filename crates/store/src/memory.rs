@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use keyholt_core::audit::Noun;
+use keyholt_core::bond::Bond;
 use keyholt_core::commit::{Change, Guard, Record, Replay};
 use keyholt_core::id::{KeyId, ProjectId};
 use keyholt_core::key::{Key, Kind, State as KeyState};
@@ -16,7 +17,7 @@ use uuid::Uuid;
 
 use crate::dump::DumpLine;
 use crate::{
-    Binding, CommitError, EventNumber, EventQuery, FeedEntry, KeyQuery, LastUse, Limit, Loaded, NumberedEvent, Page,
+    CommitError, EventNumber, EventQuery, FeedEntry, KeyQuery, LastUse, Limit, Loaded, NumberedEvent, Page,
     RecordQuery, Row, Sharing, Store, StoreError, StoredRecord, TimeKept, Touched, USAGE_HOURS_MAX, USAGE_KEPT, Usage,
     UsageDelta, UseOutcome, Write,
 };
@@ -57,7 +58,7 @@ struct State {
     replays: BTreeMap<(KeyId, RequestKey), Replay>,
     last_uses: BTreeMap<KeyId, LastUse>,
     hours: BTreeMap<(KeyId, i64, UseOutcome), u64>,
-    master_check: Option<[u8; 32]>,
+    bond: Option<Bond>,
     latest_time: Option<Moment>,
     /// Events up to this one tell no time any more.
     time_anew_after: usize,
@@ -463,19 +464,24 @@ impl Store for Memory {
         Ok(state.latest_time.max(last))
     }
 
-    async fn bind(&self, master_check: [u8; 32]) -> Result<Binding, StoreError> {
+    async fn bond(&self) -> Result<Option<Bond>, StoreError> {
+        let state = self.state();
+        if state.filling.is_some() {
+            return Err(StoreError::HalfFilled);
+        }
+        Ok(state.bond)
+    }
+
+    async fn rebind(&self, expected: Option<Bond>, bond: Bond) -> Result<bool, StoreError> {
         let mut state = self.state();
         if state.filling.is_some() {
             return Err(StoreError::HalfFilled);
         }
-        Ok(match state.master_check {
-            None => {
-                state.master_check = Some(master_check);
-                Binding::New
-            }
-            Some(bound) if bound == master_check => Binding::Same,
-            Some(_) => Binding::Other,
-        })
+        let is_expected = state.bond == expected;
+        if is_expected {
+            state.bond = Some(bond);
+        }
+        Ok(is_expected)
     }
 
     async fn dump(&self, each: &mut (dyn FnMut(DumpLine) + Send)) -> Result<EventNumber, StoreError> {

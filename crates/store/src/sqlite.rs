@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use keyholt_core::audit::Noun;
+use keyholt_core::bond::Bond;
 use keyholt_core::commit::Replay;
 use keyholt_core::id::{KeyId, ProjectId};
 use keyholt_core::key::Key;
@@ -20,9 +21,8 @@ use rusqlite::{Connection, OpenFlags};
 use uuid::Uuid;
 
 use crate::{
-    Binding, CommitError, DumpLine, EventNumber, EventQuery, FeedEntry, KeyQuery, LastUse, Limit, Loaded,
-    NumberedEvent, Page, RecordQuery, Sharing, Store, StoreError, StoredRecord, TimeKept, USAGE_HOURS_MAX, Usage,
-    UsageDelta, Write,
+    CommitError, DumpLine, EventNumber, EventQuery, FeedEntry, KeyQuery, LastUse, Limit, Loaded, NumberedEvent, Page,
+    RecordQuery, Sharing, Store, StoreError, StoredRecord, TimeKept, USAGE_HOURS_MAX, Usage, UsageDelta, Write,
 };
 
 mod apply;
@@ -360,9 +360,13 @@ impl Store for Sqlite {
         self.readers.ask(time::latest).await
     }
 
-    async fn bind(&self, master_check: [u8; 32]) -> Result<Binding, StoreError> {
+    async fn bond(&self) -> Result<Option<Bond>, StoreError> {
+        self.readers.ask(|connection| dump::bond(connection)).await
+    }
+
+    async fn rebind(&self, expected: Option<Bond>, bond: Bond) -> Result<bool, StoreError> {
         self.writer
-            .run(move |connection| dump::bind(connection, master_check))
+            .run(move |connection| dump::rebind(connection, expected, bond))
             .await
     }
 

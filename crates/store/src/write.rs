@@ -3,7 +3,8 @@
 use keyholt_core::audit::Noun;
 use keyholt_core::commit::{Change, Commit, Record, Revision};
 use keyholt_core::id::ProjectId;
-use keyholt_core::seal::{Seal, Sealer};
+use keyholt_core::password::Made;
+use keyholt_core::seal::{Seal, SealedBy, Sealer, Sealers};
 use uuid::Uuid;
 
 use crate::Touched;
@@ -130,13 +131,34 @@ pub struct StoredRecord {
 pub struct BrokenSeal(pub Noun);
 
 impl StoredRecord {
+    /// Checks the seal and reads the record, as it is seen from the present master key.
+    pub fn opened(&self, sealers: &Sealers) -> Result<(Record, SealedBy), BrokenSeal> {
+        let by = sealers
+            .find(|sealer| self.is_sealed_by(sealer))
+            .ok_or(BrokenSeal(self.noun))?;
+        let mut record = self.read()?;
+        if let (Record::Password(password), SealedBy::Previous) = (&mut record, by) {
+            password.made = Made::Earlier;
+        }
+        Ok((record, by))
+    }
+
     /// Checks the seal and reads the record.
     pub fn open(&self, sealer: &Sealer) -> Result<Record, BrokenSeal> {
-        let broken = BrokenSeal(self.noun);
-        let seal = seal_of(sealer, self.project, self.noun, self.id, self.revision, &self.body);
-        if !keyholt_core::seal::same(&seal, &self.seal) {
-            return Err(broken);
+        if self.is_sealed_by(sealer) {
+            self.read()
+        } else {
+            Err(BrokenSeal(self.noun))
         }
+    }
+
+    fn is_sealed_by(&self, sealer: &Sealer) -> bool {
+        let seal = seal_of(sealer, self.project, self.noun, self.id, self.revision, &self.body);
+        keyholt_core::seal::same(&seal, &self.seal)
+    }
+
+    fn read(&self) -> Result<Record, BrokenSeal> {
+        let broken = BrokenSeal(self.noun);
         let read = match self.noun {
             Noun::Setup => serde_json::from_str(&self.body).map(Record::Setup),
             Noun::Project => serde_json::from_str(&self.body).map(Record::Project),

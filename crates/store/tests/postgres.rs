@@ -8,14 +8,15 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use keyholt_core::audit::Noun;
+use keyholt_core::bond::Bond;
 use keyholt_core::commit::Record;
 use keyholt_core::id::KeyId;
 use keyholt_core::key::Kind;
 use keyholt_core::owner::Owner;
 use keyholt_core::secret::Fingerprint;
 use keyholt_store::{
-    ANSWER_WITHIN, Binding, CommitError, EventNumber, EventQuery, KeyQuery, Limit, Loaded, Owners, Postgres,
-    RecordQuery, Store, StoreError,
+    ANSWER_WITHIN, CommitError, EventNumber, EventQuery, KeyQuery, Limit, Loaded, Owners, Postgres, RecordQuery, Store,
+    StoreError,
 };
 use support::database::Database;
 use support::world::{Seeded, World};
@@ -45,22 +46,15 @@ async fn nodes_that_start_at_once_on_an_empty_database_all_succeed() {
         let url = database.url.clone();
         tokio::spawn(async move {
             let node = Postgres::connect(&url, &mut Seeded::new(seed)).await?;
-            node.bind([9; 32]).await
+            node.rebind(None, Bond::to([9; 32])).await
         })
     });
-    let bindings: Vec<Binding> = join_all(starts)
-        .await
-        .into_iter()
-        .map(|start| start.unwrap().unwrap())
-        .collect();
-    let new = bindings.iter().filter(|binding| **binding == Binding::New).count();
-    let same = bindings.iter().filter(|binding| **binding == Binding::Same).count();
-    assert_eq!(
-        (new, same),
-        (1, 7),
-        "one node binds the store, the others find it bound"
-    );
-    assert_eq!(database.node().await.bind([8; 32]).await.unwrap(), Binding::Other);
+    let bound = join_all(starts).await.into_iter().map(|start| start.unwrap().unwrap());
+    let first = bound.filter(|first| *first).count();
+    assert_eq!(first, 1, "one node binds the store, the others find it bound");
+    let node = database.node().await;
+    assert_eq!(node.bond().await.unwrap(), Some(Bond::to([9; 32])));
+    assert!(!node.rebind(Some(Bond::to([8; 32])), Bond::to([8; 32])).await.unwrap());
 }
 
 #[tokio::test]

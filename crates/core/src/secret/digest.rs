@@ -57,22 +57,50 @@ impl fmt::Debug for Fingerprint {
 /// compared::<keyholt_core::secret::Digest>();
 /// ```
 #[derive(Clone, Copy)]
-pub struct Digest([u8; 32]);
+pub struct Digest {
+    bytes: [u8; 32],
+    age: Age,
+}
+
+/// With which master key a digest was made. No column holds it: the seal of the row tells.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Age {
+    /// With the present one.
+    Present,
+    /// With an earlier one: the secret is recognised as long as that one is known, and the digest is renewed when it is shown.
+    Earlier,
+    /// With an earlier one, and the secret has a newer digest: access tokens are still tied to this one.
+    Former,
+}
 
 impl Digest {
     /// The digest with these bytes, as read from the store.
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(bytes)
+        Self {
+            bytes,
+            age: Age::Present,
+        }
     }
 
     /// The bytes, for the store and the keyring.
     pub const fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
+        &self.bytes
+    }
+
+    /// With which master key it was made.
+    pub const fn age(&self) -> Age {
+        self.age
+    }
+
+    /// The same digest, known to be of this age.
+    #[must_use]
+    pub const fn aged(self, age: Age) -> Self {
+        Self { age, ..self }
     }
 
     /// Whether two digests are the same, in constant time.
     pub fn matches(&self, other: &Self) -> bool {
-        self.0.ct_eq(&other.0).into()
+        self.bytes.ct_eq(&other.bytes).into()
     }
 }
 
@@ -87,6 +115,14 @@ impl fmt::Debug for Digest {
 /// Somebody who can write to the database but has no master key cannot plant the digest of a secret that he knows.
 #[derive(Clone)]
 pub struct Pepper {
+    present: Keyed,
+    /// Of the master key before, while that one is known beside the present one.
+    previous: Option<Keyed>,
+}
+
+/// HMAC-SHA-256 under one key.
+#[derive(Clone)]
+struct Keyed {
     /// SHA-256 after the one block that depends on the key alone: inside, and around it.
     inner: [u32; 8],
     outer: [u32; 8],
@@ -97,6 +133,46 @@ const BLOCK: usize = 64;
 
 impl Pepper {
     pub(crate) fn new(key: &[u8; 32]) -> Self {
+        Self {
+            present: Keyed::new(key),
+            previous: None,
+        }
+    }
+
+    /// The same pepper, and the one before it beside it.
+    #[must_use]
+    pub fn beside(self, previous: Option<Self>) -> Self {
+        Self {
+            previous: previous.map(|previous| previous.present),
+            ..self
+        }
+    }
+
+    /// The digest under which a secret with this fingerprint is stored.
+    pub fn digest(&self, fingerprint: &Fingerprint) -> Digest {
+        Digest::from_bytes(self.present.digest(fingerprint))
+    }
+
+    /// Whether the pepper before this one is known.
+    pub const fn has_earlier(&self) -> bool {
+        self.previous.is_some()
+    }
+
+    /// The digest that such a secret had before the master key was replaced, while that one is known.
+    pub fn earlier(&self, fingerprint: &Fingerprint) -> Option<Digest> {
+        let previous = self.previous.as_ref()?;
+        Some(Digest::from_bytes(previous.digest(fingerprint)).aged(Age::Earlier))
+    }
+
+    /// Whether a digest is that of a secret with this fingerprint, under either master key; in constant time.
+    pub fn recognises(&self, fingerprint: &Fingerprint, digest: &Digest) -> bool {
+        let earlier = self.earlier(fingerprint).is_some_and(|earlier| earlier.matches(digest));
+        self.digest(fingerprint).matches(digest) | earlier
+    }
+}
+
+impl Keyed {
+    fn new(key: &[u8; 32]) -> Self {
         let keyed = |pad: u8| {
             let mut block = Zeroizing::new([pad; BLOCK]);
             block.iter_mut().zip(key).for_each(|(byte, key)| *byte ^= key);
@@ -110,11 +186,10 @@ impl Pepper {
         }
     }
 
-    /// The digest under which a secret with this fingerprint is stored.
-    pub fn digest(&self, fingerprint: &Fingerprint) -> Digest {
+    fn digest(&self, fingerprint: &Fingerprint) -> [u8; 32] {
         // HMAC with both keyed states prepared and both messages one block long: two blocks are all that a verify pays. The
         // library's own, which is made for messages of any length, takes twice the time. A test holds one against the other.
-        Digest(after_key(self.outer, &after_key(self.inner, &fingerprint.0)))
+        after_key(self.outer, &after_key(self.inner, &fingerprint.0))
     }
 }
 

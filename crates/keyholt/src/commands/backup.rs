@@ -63,6 +63,9 @@ pub struct DataArguments {
     /// The master key [env: KEYHOLT_MASTER_KEY_FILE] [default: master.key in the data folder]
     #[arg(long, value_name = "FILE")]
     master_key_file: Option<String>,
+    /// The master key before it, where it was replaced [env: KEYHOLT_MASTER_KEY_PREVIOUS_FILE]
+    #[arg(long, value_name = "FILE")]
+    master_key_previous_file: Option<String>,
 }
 
 /// What to write, and where.
@@ -123,6 +126,7 @@ impl DataArguments {
             ("data", &self.data),
             ("database", &self.database),
             ("master-key-file", &self.master_key_file),
+            ("master-key-previous-file", &self.master_key_previous_file),
         ];
         let flags = given
             .into_iter()
@@ -163,13 +167,13 @@ impl Verify {
     fn run(self, context: &mut Context, environment: Vec<(OsString, OsString)>) -> Result<Exit, Trouble> {
         let purpose = "verify the backup";
         let demanded = self.data.master_key_file.is_some();
-        let master = match backup::read_master_key(&self.data.load(environment)?) {
-            Ok(master) => Some(master),
+        let masters = match backup::read_master_keys(&self.data.load(environment)?) {
+            Ok(masters) => Some(masters),
             Err(BackupError::NoMasterKey(_)) if !demanded => None,
             Err(error) => return Err(told(purpose, error)),
         };
         let bar = context.printer.progress("checking", 0);
-        let checked = backup::verify(&self.file, master.as_ref(), &mut watch(&bar));
+        let checked = backup::verify(&self.file, masters.as_ref(), &mut watch(&bar));
         bar.finish_and_clear();
         let summary = checked.map_err(|error| told(purpose, error))?;
         show(context, &summary, &self.file)?;
@@ -208,12 +212,12 @@ impl Restore {
         let purpose = "restore the backup";
         let config = self.data.load(environment)?;
         let into = Place::of(&config).map_err(|error| told(purpose, error))?;
-        let master = backup::read_master_key(&config).map_err(|error| told(purpose, error))?;
+        let masters = backup::read_master_keys(&config).map_err(|error| told(purpose, error))?;
         let request = Request {
             backup: &self.file,
             into: &into,
             present: self.compare_with.as_ref(),
-            master: &master,
+            masters: &masters,
             broken: if self.keep_broken_seals {
                 BrokenSeals::Keep
             } else {
@@ -425,6 +429,9 @@ fn told(purpose: &str, error: BackupError) -> Trouble {
     let trouble = Trouble::new(format!("cannot {purpose}")).because(&error);
     let trouble = match &error {
         BackupError::InUse => trouble.hint("`keyholt backup create` works beside a running server; a restore does not"),
+        BackupError::PreviousMasterKey(_) => {
+            trouble.hint("`--master-key-previous-file` names the master key before; nothing was touched")
+        }
         BackupError::WrongMasterKey => trouble.hint("`--master-key-file` names the right one; nothing was touched"),
         BackupError::BrokenSeals(_) => {
             trouble.hint("`keyholt backup verify` names them; `--keep-broken-seals` restores them, refused as they are")

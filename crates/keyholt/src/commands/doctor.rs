@@ -2,8 +2,10 @@
 
 use clap::Args;
 use jiff::fmt::rfc2822;
+use keyholt_api::master_key::MasterKeyState;
 use keyholt_api::meta::{Health, Meta};
 use keyholt_api::whoami::Whoami;
+use keyholt_core::id::SYSTEM;
 use keyholt_core::scope::{ScopeSet, Wanted};
 use keyholt_core::time::{Moment, Span};
 use serde::Serialize;
@@ -29,6 +31,8 @@ const SKEW_NOTED: Span = Span::secs(5);
 const SKEW_BAD: Span = Span::secs(300);
 /// An end this near is worth a word.
 const END_NEAR: Span = Span::days(14);
+/// Keys that are named where something hangs on an earlier master key.
+const KEYS_SHOWN: usize = 5;
 /// What scopes in Keyholt's own name allow, in words.
 const MAY: [(&str, &str); 12] = [
     ("keyholt:verify", "verify keys"),
@@ -341,6 +345,9 @@ async fn look_at_credential(now: Moment, connection: &Connection, report: &mut R
     } else {
         report.add("may", Outcome::Good, may.join(", "));
     }
+    if whoami.project.id == SYSTEM && covers("keyholt:operate") {
+        look_at_master_key(connection, report).await;
+    }
     match whoami.key.expires_at {
         None => report.add("expiry", Outcome::Good, "the key never expires"),
         Some(at) if at.since(now) < END_NEAR => {
@@ -353,6 +360,60 @@ async fn look_at_credential(now: Moment, connection: &Connection, report: &mut R
         }
         Some(at) => report.add("expiry", Outcome::Good, format!("the key expires at {at}")),
     }
+}
+
+/// What still hangs on the master key before. Nothing is said where there never was another one.
+async fn look_at_master_key(connection: &Connection, report: &mut Report) {
+    let request = Request::read(
+        Path::of(&[API, "master-key"]),
+        "ask what hangs on the master key before",
+    );
+    let state = match connection.send::<MasterKeyState>(&request).await {
+        Ok(answer) => answer.value,
+        // An older server has no such question.
+        Err(trouble) if trouble.problem().is_some() => return,
+        Err(trouble) => return report.add("master key", Outcome::Unknown, told(&trouble)),
+    };
+    let left = state.secrets_left + state.passwords_left;
+    let first: Vec<String> = state
+        .keys
+        .iter()
+        .take(KEYS_SHOWN)
+        .map(|key| format!("`{}`", key.key))
+        .collect();
+    let such_as = if first.is_empty() {
+        String::new()
+    } else {
+        format!(", such as {}", first.join(", "))
+    };
+    let left_behind = format!(
+        "{} secrets of keys and sessions{such_as} and {} passwords",
+        state.secrets_left, state.passwords_left
+    );
+    let (outcome, found, hint) = match (state.previous_known, state.sealing) {
+        (false, _) if left == 0 => return,
+        (false, _) => (
+            Outcome::Wrong,
+            format!("not recognised, for they are of an earlier master key: {left_behind}"),
+            "give the server the previous master key again, or rotate them and set new passwords",
+        ),
+        (true, true) => (
+            Outcome::Warning,
+            "rows are still being sealed with the new master key".to_owned(),
+            "leave the previous one beside it",
+        ),
+        (true, false) if left == 0 => (
+            Outcome::Warning,
+            "nothing hangs on the previous master key any more".to_owned(),
+            "take the setting `master_key_previous_file` away, and restart the server",
+        ),
+        (true, false) => (
+            Outcome::Warning,
+            format!("recognised by the previous master key alone, until they are used: {left_behind}"),
+            "leave it beside the new one until they are used, or rotate them; `GET /v1/master-key` names them",
+        ),
+    };
+    report.add_with_hint("master key", outcome, found, hint);
 }
 
 /// A trouble in one line.

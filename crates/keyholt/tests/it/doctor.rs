@@ -152,3 +152,30 @@ fn a_machine_whose_clock_is_behind_its_server_is_wrong() {
     assert_eq!(outcome.code, 1);
     assert!(outcome.stdout.contains("has a clock that is 2h behind"), "{outcome}");
 }
+
+#[test]
+fn an_operator_hears_what_hangs_on_the_master_key_before() {
+    let mut operator = whoami();
+    operator["effective_scopes"] = json!(["keyholt:*"]);
+    operator["project"] = json!({"id": keyholt_core::id::SYSTEM, "slug": "keyholt"});
+    let key = json!({"project": keyholt_core::id::SYSTEM, "key": keyholt_core::id::SYSTEM});
+    for (previous_known, sealing, left, found, code) in [
+        (true, true, 12, "warning", 0),
+        (true, false, 12, "warning", 0),
+        (true, false, 0, "warning", 0),
+        (false, false, 12, "wrong", 1),
+        (false, false, 0, "", 0),
+    ] {
+        let state = json!({
+            "previous_known": previous_known, "sealing": sealing, "secrets_left": left, "passwords_left": 0,
+            "keys": if left == 0 { json!([]) } else { json!([key]) },
+        });
+        let stub = Stub::playing([well(), ready(), Canned::json(200, &operator), Canned::json(200, &state)]);
+        let outcome = Desk::new().run(&stub, &["doctor", "--json"]);
+        assert_eq!(
+            (outcome_of(&outcome, "master key").as_str(), outcome.code),
+            (found, code),
+            "{state}"
+        );
+    }
+}

@@ -6,13 +6,13 @@ use keyholt_core::commit::{Commit, Record};
 use keyholt_core::entropy::Entropy;
 use keyholt_core::found::setup_token;
 use keyholt_core::id::{KeyId, ProjectId, SYSTEM};
-use keyholt_core::key::{Key, State};
+use keyholt_core::key::State;
 use keyholt_core::owner::Owner;
 use keyholt_core::restore::{Present, carry_over, reopen_setup, restored, suspend_unknown};
 use keyholt_core::scope::Access;
 use keyholt_core::secret::Pepper;
 use keyholt_core::time::Moment;
-use keyholt_store::{Binding, CommitError, DumpLine, EventNumber, KeyQuery, Limit, Loaded, Store, Write};
+use keyholt_store::{CommitError, DumpLine, EventNumber, KeyQuery, Limit, Loaded, Store, Write};
 
 use super::check::Proof;
 use super::compare::Ended;
@@ -43,6 +43,11 @@ impl Restoring<'_> {
         while let Some(line) = reader.next()? {
             match line {
                 DumpLine::End { .. } => end = Some(line),
+                // What is written here from now on is sealed with the present master key, whichever the backup had.
+                DumpLine::Begin { format, .. } => lines.push(DumpLine::Begin {
+                    format,
+                    bond: Some(self.proof.bond),
+                }),
                 line => lines.push(line),
             }
             if lines.len() == FILLED_AT_ONCE {
@@ -56,10 +61,7 @@ impl Restoring<'_> {
         }
         lines.extend(end);
         self.store.fill(lines).await?;
-        match self.store.bind(self.proof.check).await? {
-            Binding::New | Binding::Same => Ok(()),
-            Binding::Other => Err(BackupError::WrongMasterKey),
-        }
+        Ok(())
     }
 
     /// Does to the restored data what happened to the present ones after the backup.
@@ -108,11 +110,17 @@ impl Restoring<'_> {
         let lost = || BackupError::NotAsBackedUp(format!("the {} {id} is missing or broken", noun.as_str()));
         if noun == Noun::Key {
             let found = self.store.key(project, KeyId::from_uuid(id)).await?;
-            return found.map(|(key, _)| Record::Key(Box::new(key))).ok_or_else(lost);
+            let found = found.map(|(key, seal)| {
+                key.clone()
+                    .opened(&self.proof.sealers, &seal)
+                    .map_or(key, |(key, _)| key)
+            });
+            return found.map(|key| Record::Key(Box::new(key))).ok_or_else(lost);
         }
         let found = self.store.record(project, noun, id).await?;
         found
-            .and_then(|stored| stored.open(&self.proof.sealer).ok())
+            .and_then(|stored| stored.opened(&self.proof.sealers).ok())
+            .map(|(record, _)| record)
             .ok_or_else(lost)
     }
 
@@ -125,7 +133,8 @@ impl Restoring<'_> {
             lines += 1;
             if let DumpLine::Key(columns) = line
                 && let Some((key, seal)) = self.store.key(columns.project, columns.id).await?
-                && self.is_sealed(&key, &seal)
+                // A broken key is refused as it is; written anew it would get a right seal.
+                && let Some((key, _)) = key.opened(&self.proof.sealers, &seal)
             {
                 commits.extend(suspend_unknown(&key, self.source, self.now));
             }
@@ -146,11 +155,6 @@ impl Restoring<'_> {
         Ok(suspended)
     }
 
-    /// A broken key is refused as it is; written anew it would get a right seal.
-    fn is_sealed(&self, key: &Key, seal: &keyholt_core::seal::Seal) -> bool {
-        key.row(&key.at_rest()).is_sealed_by(&self.proof.sealer, seal)
-    }
-
     /// Opens the set-up again if nobody has an operator's key that works.
     pub(super) async fn keep_a_way_in(
         &self,
@@ -158,7 +162,7 @@ impl Restoring<'_> {
         entropy: &mut (dyn Entropy + Send),
     ) -> Result<Operators, BackupError> {
         let setup = match self.store.record(SYSTEM, Noun::Setup, SYSTEM.uuid()).await? {
-            Some(stored) => stored.open(&self.proof.sealer).ok(),
+            Some(stored) => stored.opened(&self.proof.sealers).ok().map(|(record, _)| record),
             None => None,
         };
         let Some(Record::Setup(setup)) = setup else {
@@ -185,11 +189,12 @@ impl Restoring<'_> {
         };
         loop {
             let page = self.store.keys(SYSTEM, &query).await?;
-            for (key, seal) in &page.entries {
-                let works = key.state == State::Active
-                    && key.access == Access::Everything
-                    && !key.expiry.is_past(self.now)
-                    && self.is_sealed(key, seal);
+            for (key, seal) in page.entries {
+                let Some((key, _)) = key.opened(&self.proof.sealers, &seal) else {
+                    continue;
+                };
+                let works =
+                    key.state == State::Active && key.access == Access::Everything && !key.expiry.is_past(self.now);
                 if works && self.is_in_good_standing(key.owner).await? {
                     return Ok(true);
                 }
@@ -204,8 +209,8 @@ impl Restoring<'_> {
     async fn is_in_good_standing(&self, owner: Owner) -> Result<bool, BackupError> {
         let noun = crate::keyring::directory::noun_of(owner);
         let stored = self.store.record(SYSTEM, noun, owner.uuid()).await?;
-        let record = stored.and_then(|stored| stored.open(&self.proof.sealer).ok());
-        Ok(matches!(record, Some(Record::User(user)) if user.standing.is_good() && !user.roles.is_empty()))
+        let record = stored.and_then(|stored| stored.opened(&self.proof.sealers).ok());
+        Ok(matches!(record, Some((Record::User(user), _)) if user.standing.is_good() && !user.roles.is_empty()))
     }
 
     /// Writes into the audit trail that the data were restored.
@@ -219,7 +224,7 @@ impl Restoring<'_> {
         if commits.is_empty() {
             return Ok(());
         }
-        let sealed = |commit| Write::sealed(commit, &self.proof.sealer);
+        let sealed = |commit| Write::sealed(commit, self.proof.sealers.present());
         self.store
             .commit(commits.into_iter().map(sealed).collect())
             .await
@@ -236,11 +241,11 @@ impl Restoring<'_> {
                     Loaded::Ahead(_) => true,
                     Loaded::Record(stored) => {
                         records += 1;
-                        stored.open(&self.proof.sealer).is_ok()
+                        stored.opened(&self.proof.sealers).is_ok()
                     }
                     Loaded::Key(row, seal) => {
                         keys += 1;
-                        row.is_sealed_by(&self.proof.sealer, &seal)
+                        row.opened(&self.proof.sealers, &seal).is_some()
                     }
                 };
                 broken += u64::from(!whole);

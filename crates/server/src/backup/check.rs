@@ -1,36 +1,71 @@
 //! Says whether a backup is good: its form, its numbers, its checksum, and with the master key every seal.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use keyholt_core::audit::Noun;
+use keyholt_core::bond::{Bond, BondError, Masters};
 use keyholt_core::commit::Record;
-use keyholt_core::seal::{MasterKey, Seal, Sealer};
-use keyholt_store::{DumpLine, Hex32, StoredRecord};
+use keyholt_core::seal::{Seal, Sealers};
+use keyholt_core::secret::Pepper;
+use keyholt_store::{DumpLine, StoredRecord};
 use uuid::Uuid;
 
 use super::form::{Backup, Header, bad};
 use super::{BROKEN_SHOWN_MAX, BackupError, BrokenRow, Progress, Seals, Step, Summary, TOLD_EVERY, Watch};
 
-/// What is derived from the master key and needed to believe a backup.
+/// What is derived from the master keys and needed to believe a backup.
 pub(super) struct Proof {
-    /// What binds data to the master key.
-    pub check: [u8; 32],
+    masters: Arc<Masters>,
+    /// What binds the data to the master keys from now on.
+    pub bond: Bond,
     /// Checks seals, and makes new ones.
-    pub sealer: Sealer,
+    pub sealers: Sealers,
 }
 
 impl Proof {
-    pub(super) fn of(master: &MasterKey) -> Self {
-        Self {
-            check: master.check(),
-            sealer: master.sealer(),
-        }
+    /// For data with this bond. Those that were never bound belong to whoever has them.
+    pub(super) fn of(masters: &Arc<Masters>, bond: Option<&Bond>) -> Result<Self, BondError> {
+        let bond = match bond {
+            None => Bond::to(masters.present.check()),
+            Some(bond) => masters.tie(Some(bond))?,
+        };
+        Ok(Self {
+            masters: Arc::clone(masters),
+            bond,
+            sealers: bond.sealers(masters),
+        })
+    }
+
+    /// For a backup, by its first line.
+    pub(super) fn of_backup(masters: &Arc<Masters>, backup: &mut Backup) -> Result<Self, BackupError> {
+        let first = backup.read()?.next()?;
+        let bond = first.as_ref().and_then(|line| match line {
+            DumpLine::Begin { bond, .. } => bond.as_ref(),
+            _ => None,
+        });
+        Ok(Self::of(masters, bond)?)
+    }
+
+    /// The same for other data, with the bond that those have.
+    pub(super) fn beside(&self, bond: Option<&Bond>) -> Result<Self, BondError> {
+        Self::of(&self.masters, bond)
+    }
+
+    /// What turns fingerprints into digests.
+    pub(super) fn pepper(&self) -> Pepper {
+        self.masters.pepper()
     }
 }
 
-/// Reads a whole backup and says what is in it. Without the master key seals are not checked.
-pub fn verify(path: &Path, master: Option<&MasterKey>, watch: Watch<'_>) -> Result<Summary, BackupError> {
-    check(&mut Backup::open(path)?, master.map(Proof::of).as_ref(), watch)
+/// Reads a whole backup and says what is in it. Without the master keys seals are not checked.
+pub fn verify(path: &Path, masters: Option<&Arc<Masters>>, watch: Watch<'_>) -> Result<Summary, BackupError> {
+    let mut backup = Backup::open(path)?;
+    let proof = match masters {
+        None => None,
+        Some(masters) => Some(Proof::of_backup(masters, &mut backup)?),
+    };
+    check(&mut backup, proof.as_ref(), watch)
 }
 
 pub(super) fn check(backup: &mut Backup, proof: Option<&Proof>, watch: Watch<'_>) -> Result<Summary, BackupError> {
@@ -41,10 +76,7 @@ pub(super) fn check(backup: &mut Backup, proof: Option<&Proof>, watch: Watch<'_>
     while let Some(line) = reader.next()? {
         tally.count(&line);
         if let Some(proof) = proof {
-            if !belongs(&line, proof) {
-                return Err(BackupError::WrongMasterKey);
-            }
-            if let Some((noun, id)) = broken_row(&line, &proof.sealer) {
+            if let Some((noun, id)) = broken_row(&line, &proof.sealers) {
                 count += 1;
                 if broken.len() < BROKEN_SHOWN_MAX {
                     let line = reader.number();
@@ -69,21 +101,12 @@ pub(super) fn check(backup: &mut Backup, proof: Option<&Proof>, watch: Watch<'_>
     Ok(summary)
 }
 
-/// Whether the data are bound to this master key, or not bound at all.
-fn belongs(line: &DumpLine, proof: &Proof) -> bool {
+fn broken_row(line: &DumpLine, sealers: &Sealers) -> Option<(Noun, Uuid)> {
     match line {
-        DumpLine::Begin {
-            master_check: Some(check),
-            ..
-        } => *check == Hex32(proof.check),
-        _ => true,
-    }
-}
-
-fn broken_row(line: &DumpLine, sealer: &Sealer) -> Option<(Noun, Uuid)> {
-    match line {
-        DumpLine::Record { noun, id, .. } => opened(line, sealer).is_none().then_some((*noun, *id)),
-        DumpLine::Key(columns) => opened(line, sealer).is_none().then_some((Noun::Key, columns.id.uuid())),
+        DumpLine::Record { noun, id, .. } => opened(line, sealers).is_none().then_some((*noun, *id)),
+        DumpLine::Key(columns) => opened(line, sealers)
+            .is_none()
+            .then_some((Noun::Key, columns.id.uuid())),
         _ => None,
     }
 }
@@ -96,7 +119,7 @@ fn can_be_read(line: &DumpLine) -> bool {
 }
 
 /// The record or key of a line, if it is one and is as Keyholt wrote it.
-pub(super) fn opened(line: &DumpLine, sealer: &Sealer) -> Option<Record> {
+pub(super) fn opened(line: &DumpLine, sealers: &Sealers) -> Option<Record> {
     match line {
         DumpLine::Record {
             project,
@@ -115,14 +138,11 @@ pub(super) fn opened(line: &DumpLine, sealer: &Sealer) -> Option<Record> {
                 body: body.clone(),
                 seal: Seal::from_bytes(seal.0),
             };
-            stored.open(sealer).ok()
+            stored.opened(sealers).ok().map(|(record, _)| record)
         }
         DumpLine::Key(columns) => {
             let (key, seal) = columns.read().ok()?;
-            columns
-                .row()
-                .is_sealed_by(sealer, &seal)
-                .then(|| Record::Key(Box::new(key)))
+            key.opened(sealers, &seal).map(|(key, _)| Record::Key(Box::new(key)))
         }
         _ => None,
     }

@@ -7,8 +7,9 @@ use keyholt_core::audit::Noun;
 use keyholt_core::commit::Record;
 use keyholt_core::id::ProjectId;
 use keyholt_core::restore::{Ending, Present, carry_over};
+use keyholt_core::seal::Sealers;
 use keyholt_core::time::Moment;
-use keyholt_store::{DumpLine, Hex32};
+use keyholt_store::DumpLine;
 use uuid::Uuid;
 
 use super::check::{Proof, opened};
@@ -98,6 +99,7 @@ pub(super) async fn compare(
         reader: backup.read()?,
         ahead: None,
         proof,
+        present: proof.sealers.clone(),
         source,
         now,
         order: Order::default(),
@@ -150,6 +152,8 @@ struct Walk<'a> {
     /// The line of the backup that was read last and is not yet met.
     ahead: Option<DumpLine>,
     proof: &'a Proof,
+    /// Whose seals are believed in the present data.
+    present: Sealers,
     source: &'a Source,
     now: Moment,
     order: Order,
@@ -166,10 +170,9 @@ impl Walk<'_> {
         let unreadable = |says: &str| Stop::Gap(Gap::Unreadable(says.to_owned()));
         self.order.take(line).map_err(unreadable)?;
         match line {
-            DumpLine::Begin { master_check, .. } => {
-                if master_check.is_some_and(|check| check != Hex32(self.proof.check)) {
-                    return Err(Stop::Gap(Gap::OtherMasterKey));
-                }
+            DumpLine::Begin { bond, .. } => {
+                let proof = self.proof.beside(bond.as_ref());
+                self.present = proof.map_err(|_| Stop::Gap(Gap::OtherMasterKey))?.sealers;
                 self.advance()?;
                 self.advance()
             }
@@ -198,7 +201,7 @@ impl Walk<'_> {
             self.newer_keys += u64::from(matches!(line, DumpLine::Key(_)));
             return Ok(());
         }
-        let was = match opened(line, &self.proof.sealer) {
+        let was = match opened(line, &self.present) {
             Some(record) => Was::There(Box::new(record)),
             None => Was::Tampered,
         };
@@ -230,7 +233,7 @@ impl Walk<'_> {
             self.projects.insert(*id, handle.clone());
         }
         // What is broken in the backup stays refused in the restored data; nothing revives it.
-        let Some(record) = opened(line, &self.proof.sealer) else {
+        let Some(record) = opened(line, &self.proof.sealers) else {
             return;
         };
         if let Some(carried) = carry_over(&record, was.as_present(), self.source, self.now) {

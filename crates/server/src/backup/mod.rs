@@ -16,6 +16,7 @@ use std::io;
 use std::path::PathBuf;
 
 use keyholt_core::audit::Noun;
+use keyholt_core::bond::BondError;
 use keyholt_core::time::Moment;
 use keyholt_store::{CommitError, StoreError};
 use uuid::Uuid;
@@ -23,7 +24,7 @@ use uuid::Uuid;
 pub use check::verify;
 pub use compare::{Comparison, Ended, Gap, Was};
 pub use create::create;
-pub use place::{Data, Place, read_master_key};
+pub use place::{Data, Place, read_master_keys};
 pub use restore::{BrokenSeals, Consent, Operators, Plan, Request, Restored, plan};
 
 use crate::master::MasterKeyError;
@@ -148,6 +149,9 @@ pub enum BackupError {
     /// The master key is not the one that the backup was made with.
     #[error("the backup was made with another master key; without that one no key in it could be verified")]
     WrongMasterKey,
+    /// The previous master key is missing, or is not the one before.
+    #[error("the backup and the previous master key do not go together: {0}")]
+    PreviousMasterKey(#[source] BondError),
     /// There is no master key where the settings say it is.
     #[error("there is no master key at {0}; put the one there that the backup was made with")]
     NoMasterKey(PathBuf),
@@ -192,12 +196,25 @@ impl From<StoreError> for BackupError {
     }
 }
 
+impl From<BondError> for BackupError {
+    fn from(error: BondError) -> Self {
+        match error {
+            BondError::Other => Self::WrongMasterKey,
+            error => Self::PreviousMasterKey(error),
+        }
+    }
+}
+
 impl BackupError {
     /// Whether it is the backup itself that is at fault: a well-asked question whose answer is no.
     pub fn is_about_the_backup(&self) -> bool {
         matches!(
             self,
-            Self::Bad { .. } | Self::WrongMasterKey | Self::BrokenSeals(_) | Self::NotAsBackedUp(_)
+            Self::Bad { .. }
+                | Self::WrongMasterKey
+                | Self::PreviousMasterKey(_)
+                | Self::BrokenSeals(_)
+                | Self::NotAsBackedUp(_)
         )
     }
 }

@@ -114,7 +114,7 @@ mod tests {
     fn begin() -> DumpLine {
         DumpLine::Begin {
             format: DUMP_FORMAT,
-            master_check: None,
+            bond: None,
         }
     }
 

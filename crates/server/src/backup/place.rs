@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use keyholt_core::bond::Masters;
 use keyholt_core::entropy::Entropy;
-use keyholt_core::seal::MasterKey;
 use keyholt_store::{DumpLine, EventNumber, Postgres, Sqlite, SqliteToRead, Store, StoreError};
 
 use super::BackupError;
@@ -68,10 +68,15 @@ impl Data {
     }
 }
 
-/// The master key that the settings name. None is ever made here.
-pub fn read_master_key(config: &Config) -> Result<MasterKey, BackupError> {
-    match &config.master_key {
-        config::MasterKey::Given(text) => Ok(master::parse(text.trim())?),
-        config::MasterKey::File(path) => master::read(path)?.ok_or_else(|| BackupError::NoMasterKey(path.clone())),
-    }
+/// The master keys that the settings name. None is ever made here.
+pub fn read_master_keys(config: &Config) -> Result<Arc<Masters>, BackupError> {
+    let present = match &config.master_key {
+        config::MasterKey::Given(text) => master::parse(text.trim())?,
+        config::MasterKey::File(path) => master::read(path)?.ok_or_else(|| BackupError::NoMasterKey(path.clone()))?,
+    };
+    let previous = config.master_key_previous.as_ref().map(master::read_previous);
+    Ok(Arc::new(Masters {
+        present,
+        previous: previous.transpose()?,
+    }))
 }

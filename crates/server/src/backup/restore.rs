@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use keyholt_core::actor::Source;
+use keyholt_core::bond::Masters;
 use keyholt_core::entropy::Entropy;
 use keyholt_core::restore::Ending;
-use keyholt_core::seal::MasterKey;
-use keyholt_core::secret::Pepper;
 use keyholt_core::text::RequestKey;
 use keyholt_core::time::Moment;
 use keyholt_store::{EventNumber, Held, Limit, Sqlite, Store};
@@ -28,8 +27,8 @@ pub struct Request<'a> {
     pub into: &'a Place,
     /// The data in use until now, where they do not lie in the same place.
     pub present: Option<&'a Place>,
-    /// The one secret of the installation.
-    pub master: &'a MasterKey,
+    /// The one secret of the installation, and the one before it where it was replaced.
+    pub masters: &'a Arc<Masters>,
     /// What to do about rows that are not as Keyholt wrote them.
     pub broken: BrokenSeals,
     /// What time it is.
@@ -63,7 +62,6 @@ pub struct Plan {
     comparison: Comparison,
     target: Target,
     proof: Proof,
-    pepper: Pepper,
     source: Source,
     now: Moment,
 }
@@ -106,8 +104,8 @@ pub async fn plan(
     entropy: &mut (dyn Entropy + Send),
     watch: Watch<'_>,
 ) -> Result<Plan, BackupError> {
-    let proof = Proof::of(request.master);
     let mut backup = Backup::open(request.backup)?;
+    let proof = Proof::of_backup(request.masters, &mut backup)?;
     let summary = check(&mut backup, Some(&proof), watch)?;
     if let (Seals::Checked { count, .. }, BrokenSeals::Refuse) = (&summary.seals, request.broken)
         && *count > 0
@@ -146,7 +144,6 @@ pub async fn plan(
         comparison,
         target,
         proof,
-        pepper: request.master.pepper(),
         source,
         now: request.now,
     })
@@ -229,7 +226,7 @@ impl Plan {
             Consent::SuspendAllKeys => restoring.suspend_all(&mut self.backup, watch).await?,
             Consent::EndWhatEnded | Consent::AcceptGap => 0,
         };
-        let operators = restoring.keep_a_way_in(&self.pepper, entropy).await?;
+        let operators = restoring.keep_a_way_in(&self.proof.pepper(), entropy).await?;
         let way = match (&self.comparison, consent) {
             (_, Consent::SuspendAllKeys) => "every key suspended",
             (Comparison::Known { .. }, _) => "what had ended after it was ended",

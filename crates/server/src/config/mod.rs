@@ -46,6 +46,8 @@ pub struct Config {
     pub database: Database,
     /// Where the master key comes from.
     pub master_key: MasterKey,
+    /// Where the master key before this one comes from, where it was replaced.
+    pub master_key_previous: Option<MasterKey>,
     /// How many threads answer requests.
     pub workers: Workers,
     /// How long requests in flight may take after the signal to stop.
@@ -316,10 +318,15 @@ impl Texts<'_> {
                 found.push(format!("{one} (from {origin}) needs {other} as well"));
             }
         }
-        if let (Some(key), Some(file)) = (self.origin("master_key"), self.origin("master_key_file")) {
-            found.push(format!(
-                "master_key (from {key}) and master_key_file (from {file}) are both set; keep one"
-            ));
+        for (name, of_file) in [
+            ("master_key", "master_key_file"),
+            ("master_key_previous", "master_key_previous_file"),
+        ] {
+            if let (Some(key), Some(file)) = (self.origin(name), self.origin(of_file)) {
+                found.push(format!(
+                    "{name} (from {key}) and {of_file} (from {file}) are both set; keep one"
+                ));
+            }
         }
         found.extend(self.contradicting_dialects());
         found
@@ -397,6 +404,10 @@ impl Texts<'_> {
             master_key: match self.get("master_key") {
                 Some(text) => MasterKey::Given(Zeroizing::new(text.to_owned())),
                 None => MasterKey::File(path("master_key_file").unwrap_or_else(|| data.join("master.key"))),
+            },
+            master_key_previous: match self.get("master_key_previous") {
+                Some(text) => Some(MasterKey::Given(Zeroizing::new(text.to_owned()))),
+                None => path("master_key_previous_file").map(MasterKey::File),
             },
             data,
             workers: match self.get("workers")? {

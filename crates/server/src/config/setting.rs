@@ -160,6 +160,19 @@ pub const SETTINGS: &[Setting] = &[
         privacy: Privacy::Secret,
     },
     open(
+        "master_key_previous_file",
+        Rule::Path,
+        Fallback::Unset("none"),
+        "File with the master key before this one, as long as something hangs on it: see how to replace the master key.",
+    ),
+    Setting {
+        name: "master_key_previous",
+        rule: Rule::Text,
+        default: Fallback::Unset("read from master_key_previous_file"),
+        about: "The master key before this one itself, for places that hand out secrets as environment variables.",
+        privacy: Privacy::Secret,
+    },
+    open(
         "workers",
         Rule::CountOrAuto { most: 1024 },
         Fallback::Text("auto"),

@@ -24,6 +24,7 @@ pub(crate) mod fail;
 mod import;
 mod json_form;
 mod keys;
+mod master_key;
 mod meta;
 mod openapi;
 mod operations;
@@ -234,6 +235,7 @@ fn routes() -> OpenApiRouter<Door> {
         .routes(routes!(statuses::project_status_list))
         .routes(routes!(statuses::root_status_lists))
         .routes(routes!(statuses::project_status_lists))
+        .routes(routes!(master_key::read))
         .routes(routes!(meta::meta))
         .routes(routes!(meta::livez))
         .routes(routes!(meta::readyz))

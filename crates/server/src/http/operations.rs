@@ -197,6 +197,7 @@ pub const fn operations() -> &'static [Operation] {
         "oauth_status_lists" GET "/status-lists" Needs::Nothing, None;
         "oauth_project_status_lists" GET "/projects/{project}/status-lists" Needs::Nothing, None;
 
+        "show_master_key" GET "/v1/master-key" OPERATE, None;
         "meta" GET "/v1/meta" Needs::Nothing, None;
         "livez" GET "/livez" Needs::Nothing, None;
         "readyz" GET "/readyz" Needs::Nothing, None;

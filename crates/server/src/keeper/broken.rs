@@ -39,7 +39,7 @@ impl Keeper {
         let Some((row, seal)) = self.store.key(project, id).await? else {
             return Ok(None);
         };
-        if self.is_genuine(&row, &seal) {
+        if self.genuine_key(row.clone(), &seal).is_some() {
             return Ok(None);
         }
         Self::based_on(based_on, row.revision, Noun::Key)?;

@@ -79,7 +79,8 @@ impl Keeper {
                 SecretOrigin::ClientMade(fingerprint) | SecretOrigin::Imported { fingerprint, .. } => {
                     let digest = self.pepper.digest(&fingerprint);
                     let twice = fingerprints.insert(*digest.as_bytes(), index).is_some();
-                    (twice || self.keyring.find(&digest).is_some()).then_some(Refusal::SecretTaken)
+                    (twice || self.keyring.find(&digest).is_some() || self.is_taken_earlier(&fingerprint))
+                        .then_some(Refusal::SecretTaken)
                 }
             };
             let made = match known {

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use keyholt_core::audit::Noun;
 use keyholt_core::id::KeyId;
+use keyholt_core::key::Key;
+use keyholt_core::seal::Seal;
 use keyholt_core::time::Span;
 use keyholt_store::{FeedEntry, Limit, StoreError, TimeKept, Touched};
 use tokio::time::MissedTickBehavior;
@@ -28,6 +30,10 @@ const KEEP_TIME: Duration = Duration::from_secs(60);
 const TELL: Duration = Duration::from_millis(100);
 /// When that is tried again which could not be written.
 const TELL_AGAIN: Duration = Duration::from_secs(1);
+/// How often the digests of keys that were shown are renewed.
+const RENEW: Duration = Duration::from_millis(500);
+/// How often sealing anew is begun again where it was cut short.
+const SEAL_ANEW: Duration = Duration::from_secs(10);
 /// How long an `Idempotency-Key` is remembered.
 pub(super) const REPLAYS_KEPT: Span = Span::hours(24);
 
@@ -47,7 +53,9 @@ impl Background {
             forget(&keeper),
             tend(&keeper),
             keep_time(&keeper),
-            tell(&keeper)
+            tell(&keeper),
+            renew(&keeper),
+            seal_anew(&keeper)
         );
     }
 }
@@ -123,6 +131,28 @@ async fn tend(keeper: &Keeper) {
     }
 }
 
+async fn renew(keeper: &Keeper) {
+    let mut tick = tokio::time::interval(RENEW);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        if let Err(error) = keeper.renew_shown().await {
+            tracing::debug!(%error, "digests are renewed when their keys are shown again");
+        }
+    }
+}
+
+async fn seal_anew(keeper: &Keeper) {
+    let mut tick = tokio::time::interval(SEAL_ANEW);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        if let Err(error) = keeper.seal_anew().await {
+            tracing::warn!(%error, "what the previous master key sealed is sealed anew later");
+        }
+    }
+}
+
 async fn keep_time(keeper: &Keeper) {
     // Not at once: a clock that is wrong when the machine starts may be put right in the first minute.
     let mut tick = tokio::time::interval_at(tokio::time::Instant::now() + KEEP_TIME, KEEP_TIME);
@@ -191,44 +221,53 @@ impl Keeper {
         let id = KeyId::from_uuid(touched.id);
         let turn = self.progress.begin();
         let stored = self.store.key(touched.project, id).await?;
-        Ok(turn.apply(|arrivals| match stored {
+        let stored = match stored {
+            Some((key, seal)) => Some(self.as_it_is(key, &seal).await?),
+            None => None,
+        };
+        Ok(turn.apply(|arrivals| match &stored {
             None => {
                 arrivals.goes(touched.id);
                 self.keyring.remove_key(id);
                 Ok(())
             }
             Some(_) if arrivals.is_gone(touched.id) => Ok(()),
-            Some((key, seal)) => {
-                let at_rest = key.at_rest();
-                let row = key.row(&at_rest);
-                let integrity = if self.is_genuine(&key, &seal) {
-                    Integrity::Sealed
-                } else {
-                    Integrity::Broken
-                };
-                self.keyring.put_key(&row, integrity)
-            }
+            Some((key, integrity)) => self.keyring.put_key(&key.row(&key.at_rest()), *integrity),
         }))
+    }
+
+    /// A key that another node wrote. Where it is not as Keyholt writes keys, this may be the node that is wrong.
+    async fn as_it_is(&self, key: Key, seal: &Seal) -> Result<(Key, Integrity), StoreError> {
+        if let Some((key, _)) = key.clone().opened(&self.seals.believed(), seal) {
+            return Ok((key, Integrity::Sealed));
+        }
+        if !self.is_still_bound().await? {
+            return Err(StoreError::Unavailable("it belongs to another master key".to_owned()));
+        }
+        self.alarm(Noun::Key, &key.id.to_string());
+        Ok((key, Integrity::Broken))
     }
 
     async fn take_in_record(&self, touched: &Touched) -> Result<Result<(), Full>, StoreError> {
         let Touched { project, noun, id } = *touched;
         let turn = self.progress.begin();
         let stored = self.store.record(project, noun, id).await?;
-        Ok(
-            turn.apply(|arrivals| match stored.map(|stored| stored.open(&self.sealer)) {
-                None => {
-                    arrivals.goes(id);
-                    self.keyring.remove_record(noun, id)
-                }
-                Some(_) if arrivals.is_gone(id) => Ok(()),
-                Some(Ok(record)) => self.keyring.put(&record),
-                Some(Err(_)) => {
-                    self.alarm(noun, &id.to_string());
-                    self.keyring.remove_record(noun, id)
-                }
-            }),
-        )
+        let opened = stored.map(|stored| self.opened(&stored));
+        if matches!(opened, Some(Err(_))) && !self.is_still_bound().await? {
+            return Err(StoreError::Unavailable("it belongs to another master key".to_owned()));
+        }
+        Ok(turn.apply(|arrivals| match opened {
+            None => {
+                arrivals.goes(id);
+                self.keyring.remove_record(noun, id)
+            }
+            Some(_) if arrivals.is_gone(id) => Ok(()),
+            Some(Ok(record)) => self.keyring.put(&record),
+            Some(Err(_)) => {
+                self.alarm(noun, &id.to_string());
+                self.keyring.remove_record(noun, id)
+            }
+        }))
     }
 
     /// Writes down what is still in memory and closes the store.

@@ -9,7 +9,7 @@ use keyholt_core::commit::{Commit, Replay, Revision};
 use keyholt_core::denial::DenialCode;
 use keyholt_core::entropy::Entropy;
 use keyholt_core::id::{KeyId, ProjectId};
-use keyholt_core::issue::{Circumstances, Issued, Wish, issue};
+use keyholt_core::issue::{Circumstances, Issued, SecretOrigin, Wish, issue};
 use keyholt_core::key::{Key, Kind};
 use keyholt_core::owner::Owner;
 use keyholt_core::pause;
@@ -125,6 +125,11 @@ impl Keeper {
     }
 
     pub(super) fn issue(&self, permit: &Permit<WriteKeys>, wish: Wish) -> Result<(Issued, Commit), Refusal> {
+        if let SecretOrigin::ClientMade(fingerprint) | SecretOrigin::Imported { fingerprint, .. } = &wish.origin
+            && self.is_taken_earlier(fingerprint)
+        {
+            return Err(Refusal::SecretTaken);
+        }
         let permissions = self.permissions(permit.project(), wish.owner)?;
         self.with_circumstances(permit.project(), &permissions, |world, now, entropy| {
             let (issued, commit) = issue(permit, wish, world, now, entropy)?;
@@ -203,7 +208,7 @@ impl Keeper {
 
     /// Whether this is a key's newest secret, by its SHA-256.
     pub fn is_newest(&self, key: &Key, secret: &Fingerprint) -> bool {
-        key.credentials.current().matches(&self.pepper.digest(secret))
+        self.pepper.recognises(secret, key.credentials.current())
     }
 
     /// Whether a key works now, and if not why, in the words of verify.
@@ -292,12 +297,16 @@ impl Keeper {
         based_on: Option<Revision>,
     ) -> Result<Rotated, Refusal> {
         let mut secret = None;
+        let is_taken = turn.client_made.is_some_and(|made| self.is_taken_earlier(&made));
         let change = |permit: &Permit<WriteKeys>,
                       key: &Key,
                       world: Circumstances<'_>,
                       now: Moment,
                       entropy: &mut dyn Entropy| {
             let (rotated, commit) = rotate(permit, key, turn.clone(), world, now, entropy)?;
+            if is_taken {
+                return Err(Refusal::SecretTaken);
+            }
             secret = rotated.secret;
             Ok(Some((rotated.key, commit)))
         };
@@ -552,17 +561,14 @@ impl Keeper {
 
     pub(super) async fn stored(&self, project: ProjectId, id: KeyId) -> Result<Key, Refusal> {
         let (key, seal) = self.store.key(project, id).await?.ok_or(Refusal::NotFound(Noun::Key))?;
-        if self.is_genuine(&key, &seal) {
-            Ok(key)
-        } else {
-            Err(Refusal::Tampered(Noun::Key))
-        }
+        self.genuine_key(key, &seal).ok_or(Refusal::Tampered(Noun::Key))
     }
 
     /// The stored keys that are as Keyholt wrote them.
     pub(super) fn genuine(&self, stored: Vec<(Key, Seal)>) -> impl Iterator<Item = Key> {
-        let genuine = stored.into_iter().filter(|(key, seal)| self.is_genuine(key, seal));
-        genuine.map(|(key, _)| key)
+        stored
+            .into_iter()
+            .filter_map(|(key, seal)| self.genuine_key(key, &seal))
     }
 
     async fn view(&self, key: Key) -> Result<KeyView, Refusal> {

@@ -21,8 +21,10 @@ mod progress;
 mod projects;
 mod recall;
 mod refusal;
+mod renewals;
 mod reuse;
 mod roles;
+mod seals;
 mod sessions;
 mod setup;
 mod signers;
@@ -40,19 +42,19 @@ use std::time::Duration;
 use keyholt_api::code::Code;
 use keyholt_core::actor::{Action, Actor, Permit, Proof, Source, Subject, WriteKeys};
 use keyholt_core::audit::Noun;
+use keyholt_core::bond::{BondError, Masters};
 use keyholt_core::commit::{Change, Commit, Record, Revision};
 use keyholt_core::denial::Denial;
 use keyholt_core::entropy::Entropy;
 use keyholt_core::id::{ProjectId, SYSTEM};
 use keyholt_core::issue::Circumstances;
-use keyholt_core::key::Key;
 use keyholt_core::owner::Owner;
 use keyholt_core::scope::{Access, ScopeSet};
-use keyholt_core::seal::{MasterKey, Seal, Sealer};
+use keyholt_core::seal::Sealer;
 use keyholt_core::secret::Pepper;
 use keyholt_core::time::{Expiry, Moment};
 use keyholt_core::verify::{Ask, Form, Verification, judge};
-use keyholt_store::{Binding, CommitError, EventNumber, Loaded, Store, StoreError, TimeKept, UseOutcome, Write};
+use keyholt_store::{CommitError, EventNumber, Loaded, Store, StoreError, TimeKept, UseOutcome, Write};
 use tracing::Instrument;
 
 pub use attempt::Attempted;
@@ -69,6 +71,7 @@ pub use people::{GUESSES_AT_NAME, LoggedIn};
 pub use projects::ProjectChange;
 pub use recall::{Introspected, ShownAs};
 pub use refusal::Refusal;
+pub use renewals::{HANGING_NAMED_MAX, Hanging, Known};
 pub use roles::RoleChange;
 pub use sessions::{Refreshed, SESSIONS_PER_USER_MAX, SessionView};
 pub use setup::{FirstStart, Operator};
@@ -96,6 +99,8 @@ pub struct Keeper {
     keyring: Arc<Keyring>,
     pepper: Pepper,
     sealer: Sealer,
+    seals: seals::Seals,
+    renewals: renewals::Renewals,
     clock: Arc<dyn Clock>,
     entropy: Mutex<Box<dyn Entropy + Send>>,
     usage: usage::UsageBook,
@@ -116,8 +121,8 @@ pub struct Keeper {
 pub struct Parts {
     /// Where everything is remembered.
     pub store: Arc<dyn Store>,
-    /// The one secret of the installation.
-    pub master: MasterKey,
+    /// The one secret of the installation, and the one before it where it was replaced.
+    pub masters: Masters,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
     /// Where randomness comes from.
@@ -144,11 +149,9 @@ pub enum SetBack {
 /// Why a keeper cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The master key is not the one that the data was made with.
-    #[error(
-        "this is not the master key that the data was made with; nothing was changed. Start with the right key, or with an empty data folder"
-    )]
-    WrongMasterKey,
+    /// The master keys are not those of the data.
+    #[error(transparent)]
+    Bond(#[from] BondError),
     /// The store does not answer or cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -158,11 +161,11 @@ pub enum OpenError {
 }
 
 impl Keeper {
-    /// Binds the store to the master key and reads every key into memory.
+    /// Binds the store to the master keys and reads every key into memory.
     pub async fn open(parts: Parts) -> Result<Self, OpenError> {
         let Parts {
             store,
-            master,
+            masters,
             clock,
             mut entropy,
             staleness_max,
@@ -170,9 +173,7 @@ impl Keeper {
             issuers,
             set_back,
         } = parts;
-        if store.bind(master.check()).await? == Binding::Other {
-            return Err(OpenError::WrongMasterKey);
-        }
+        let bond = seals::bind(&*store, &masters).await?;
         match set_back {
             // SECURITY: a machine that starts with a clock set back must not wake what had expired.
             SetBack::Refuse => {
@@ -190,13 +191,15 @@ impl Keeper {
         let random = [word(), word()];
         let keeper = Self {
             keyring: Arc::new(Keyring::with_capacity(1024, random)),
-            pepper: master.pepper(),
-            passwords: passwords::Passwords::new(master.password_secret()),
-            sealer: master.sealer(),
+            pepper: masters.pepper(),
+            passwords: passwords::Passwords::new(&masters),
+            sealer: masters.present.sealer(),
+            seals: seals::Seals::new(&masters, &bond),
+            renewals: renewals::Renewals::default(),
             progress: Arc::new(Progress::new(store.sharing(), staleness_max, elapsed_ms(&*clock))),
             system_turn: tokio::sync::Mutex::default(),
             guesses: Guesses::new(guesses, random),
-            signers: Signers::new(&master.envelope(), issuers)?,
+            signers: Signers::new(&masters, issuers)?,
             statuses: statuses::Statuses::default(),
             store,
             clock,
@@ -217,35 +220,28 @@ impl Keeper {
 
     async fn load(&self) -> Result<EventNumber, OpenError> {
         let mut full = false;
+        let (sealers, now) = (self.seals.believed(), self.now());
         let seen = self
             .store
             .load(&mut |loaded| match loaded {
                 Loaded::Ahead(keys) => self.keyring.make_room(keys),
-                Loaded::Record(stored) => match stored.open(&self.sealer) {
-                    Ok(record) => full |= self.keyring.put(&record).is_err(),
+                Loaded::Record(stored) => match stored.opened(&sealers) {
+                    Ok((record, _)) => full |= self.keyring.put(&record).is_err(),
                     Err(broken) => self.alarm(broken.0, &stored.id.to_string()),
                 },
                 Loaded::Key(row, seal) => {
-                    let integrity = if row.is_sealed_by(&self.sealer, &seal) {
-                        Integrity::Sealed
-                    } else {
-                        self.alarm(Noun::Key, &row.id.to_string());
-                        Integrity::Broken
+                    let (row, integrity) = match row.opened(&sealers, &seal) {
+                        Some((row, _)) => (seals::without_former(row, now), Integrity::Sealed),
+                        None => {
+                            self.alarm(Noun::Key, &row.id.to_string());
+                            (row, Integrity::Broken)
+                        }
                     };
                     full |= self.keyring.put_key(&row, integrity).is_err();
                 }
             })
             .await?;
         if full { Err(OpenError::Full) } else { Ok(seen) }
-    }
-
-    /// Whether a stored key is as Keyholt wrote it; raises an alarm if it is not.
-    fn is_genuine(&self, key: &Key, seal: &Seal) -> bool {
-        let genuine = key.row(&key.at_rest()).is_sealed_by(&self.sealer, seal);
-        if !genuine {
-            self.alarm(Noun::Key, &key.id.to_string());
-        }
-        genuine
     }
 
     /// Raises an alarm about a row that is not as Keyholt wrote it.
@@ -293,14 +289,12 @@ impl Keeper {
 
     /// A short MAC for values that are handed out and must come back unchanged, such as cursors.
     pub fn mac(&self, fields: &[&[u8]]) -> [u8; 16] {
-        let mut tagged: Vec<&[u8]> = vec![b"handed out"];
-        tagged.extend_from_slice(fields);
-        let mut short = [0u8; 16];
-        short
-            .iter_mut()
-            .zip(self.sealer.seal(&tagged).as_bytes())
-            .for_each(|(place, byte)| *place = *byte);
-        short
+        mac_by(&self.sealer, fields)
+    }
+
+    /// The MAC that such a value got before the master key was replaced, while the previous one is known.
+    pub fn earlier_mac(&self, fields: &[&[u8]]) -> Option<[u8; 16]> {
+        self.seals.previous().map(|sealer| mac_by(sealer, fields))
     }
 
     /// Who shows this secret. Every failure is the same failure.
@@ -606,6 +600,17 @@ fn apply(keyring: &Keyring, arrivals: &mut Arrivals<'_>, change: &Change) {
     if applied.is_err() {
         tracing::error!("the keyring is full: a key that was just made is not known on this node");
     }
+}
+
+fn mac_by(sealer: &Sealer, fields: &[&[u8]]) -> [u8; 16] {
+    let mut tagged: Vec<&[u8]> = vec![b"handed out"];
+    tagged.extend_from_slice(fields);
+    let mut short = [0u8; 16];
+    short
+        .iter_mut()
+        .zip(sealer.seal(&tagged).as_bytes())
+        .for_each(|(place, byte)| *place = *byte);
+    short
 }
 
 fn elapsed_ms(clock: &dyn Clock) -> u64 {

@@ -106,7 +106,7 @@ impl Keeper {
         query: &RecordQuery,
     ) -> Result<Page<Arc<Record>>, Refusal> {
         let page = self.store.records(project, noun, query).await?;
-        let open = |stored: keyholt_store::StoredRecord| match stored.open(&self.sealer) {
+        let open = |stored: keyholt_store::StoredRecord| match self.opened(&stored) {
             Ok(record) => Some(Arc::new(record)),
             Err(_) => {
                 self.alarm(noun, &stored.id.to_string());

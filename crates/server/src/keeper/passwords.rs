@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
-use keyholt_core::password::{HashText, Typed};
+use keyholt_core::bond::Masters;
+use keyholt_core::password::{HashText, Made, Typed};
+use keyholt_core::seal::MasterKey;
 use subtle::ConstantTimeEq;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use zeroize::Zeroizing;
@@ -47,7 +49,7 @@ pub(super) struct Turn(#[expect(dead_code, reason = "held, not read")] Arc<Owned
 pub(super) enum Checked {
     /// It is the one.
     Right,
-    /// It is the one, but its hash should be made anew at the present cost.
+    /// It is the one, but its hash should be made anew: at the present cost, or with the present master key.
     RightButCheap,
     /// It is not, or there is none.
     Wrong,
@@ -55,14 +57,16 @@ pub(super) enum Checked {
 
 struct Kiln {
     secret: Zeroizing<[u8; 32]>,
+    /// The previous master key's, as long as that one is known.
+    previous: Option<Zeroizing<[u8; 32]>>,
     params: Params,
     /// At most [`HASHES_AT_ONCE`], for only who has a turn takes one.
     memory: Mutex<Vec<Vec<Block>>>,
 }
 
 impl Passwords {
-    /// With this secret besides the salts.
-    pub fn new(secret: Zeroizing<[u8; 32]>) -> Self {
+    /// With the master keys' secrets besides the salts.
+    pub fn new(masters: &Masters) -> Self {
         let (memory, passes, lanes) = COST;
         let params = Params::new(memory, passes, lanes, Some(HASH)).unwrap_or_default();
         let nobodys = text_of(&params, &[0; SALT], &[0; HASH]).unwrap_or_else(|| HashText::new(""));
@@ -70,7 +74,8 @@ impl Passwords {
             turns: Arc::new(Semaphore::new(HASHES_AT_ONCE)),
             waiting: AtomicUsize::new(0),
             kiln: Arc::new(Kiln {
-                secret,
+                secret: masters.present.password_secret(),
+                previous: masters.previous.as_ref().map(MasterKey::password_secret),
                 params,
                 memory: Mutex::default(),
             }),
@@ -101,21 +106,23 @@ impl Passwords {
     /// Hashes a password with a fresh salt.
     pub async fn hash(&self, turn: &Turn, typed: &Typed, salt: [u8; SALT]) -> Result<HashText, Refusal> {
         let params = self.kiln.params.clone();
-        let hash = self.work(turn, typed, params.clone(), salt.to_vec()).await?;
+        let hash = self
+            .work(turn, typed, (params.clone(), Made::Now), salt.to_vec())
+            .await?;
         text_of(&params, &salt, &hash).ok_or(Refusal::Crowded)
     }
 
     /// Whether this is the password. Where there is none, the same work is done for nothing.
-    pub async fn check(&self, turn: &Turn, typed: &Typed, kept: Option<&HashText>) -> Result<Checked, Refusal> {
-        let text = kept.unwrap_or(&self.nobodys);
+    pub async fn check(&self, turn: &Turn, typed: &Typed, kept: Option<(&HashText, Made)>) -> Result<Checked, Refusal> {
+        let (text, made) = kept.unwrap_or((&self.nobodys, Made::Now));
         let read = |text: &HashText| {
             let hash = PasswordHash::new(text.as_str()).ok()?;
             let params = Params::try_from(&hash).ok()?;
             Some((params, hash.salt?, hash.hash?))
         };
         let (params, salt, expected) = read(text).ok_or(Refusal::Tampered(keyholt_core::audit::Noun::Password))?;
-        let cheap = params != self.kiln.params;
-        let hash = self.work(turn, typed, params, salt.to_vec()).await?;
+        let cheap = params != self.kiln.params || made == Made::Earlier;
+        let hash = self.work(turn, typed, (params, made), salt.to_vec()).await?;
         let same: bool = hash.as_slice().ct_eq(expected.as_bytes()).into();
         Ok(match (kept.is_some() && same, cheap) {
             (true, false) => Checked::Right,
@@ -138,13 +145,13 @@ impl Passwords {
         &self,
         turn: &Turn,
         typed: &Typed,
-        params: Params,
+        (params, made): (Params, Made),
         salt: Vec<u8>,
     ) -> Result<Zeroizing<Vec<u8>>, Refusal> {
         let (kiln, turn) = (Arc::clone(&self.kiln), turn.clone());
         let text = Zeroizing::new(typed.expose().to_owned());
         let work = move || {
-            let hash = kiln.hash(text.as_bytes(), &salt, params);
+            let hash = kiln.hash(text.as_bytes(), &salt, params, made);
             // Whoever asked may be gone: the turn ends when the work does, and not before.
             drop(turn);
             hash
@@ -161,12 +168,15 @@ impl Passwords {
 }
 
 impl Kiln {
-    fn hash(&self, password: &[u8], salt: &[u8], params: Params) -> Option<Zeroizing<Vec<u8>>> {
+    fn hash(&self, password: &[u8], salt: &[u8], params: Params, made: Made) -> Option<Zeroizing<Vec<u8>>> {
         let taken = self.memory.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut blocks = taken.unwrap_or_default();
         blocks.resize(params.block_count(), Block::new());
         let mut hash = Zeroizing::new(vec![0; params.output_len().unwrap_or(HASH)]);
-        let hashed = Argon2::new_with_secret(self.secret.as_ref(), Algorithm::Argon2id, Version::V0x13, params)
+        // Without the previous master key the same work comes to another hash.
+        let earlier = self.previous.as_ref().filter(|_| made == Made::Earlier);
+        let secret = earlier.unwrap_or(&self.secret);
+        let hashed = Argon2::new_with_secret(secret.as_ref(), Algorithm::Argon2id, Version::V0x13, params)
             .and_then(|argon2| argon2.hash_password_into_with_memory(password, salt, &mut hash, &mut blocks));
         self.memory.lock().unwrap_or_else(PoisonError::into_inner).push(blocks);
         hashed.ok().map(|()| hash)
@@ -189,7 +199,7 @@ mod tests {
     use super::*;
 
     fn passwords() -> Passwords {
-        Passwords::new(Zeroizing::new([7; 32]))
+        Passwords::new(&MasterKey::new([7; 32]).into())
     }
 
     fn typed(text: &str) -> Typed {
@@ -198,7 +208,10 @@ mod tests {
 
     async fn checked(passwords: &Passwords, text: &str, kept: Option<&HashText>) -> Checked {
         let turn = passwords.turn().await.unwrap();
-        passwords.check(&turn, &typed(text), kept).await.unwrap()
+        passwords
+            .check(&turn, &typed(text), kept.map(|kept| (kept, Made::Now)))
+            .await
+            .unwrap()
     }
 
     async fn hashed(passwords: &Passwords, text: &str) -> HashText {
@@ -240,7 +253,7 @@ mod tests {
     #[tokio::test]
     async fn a_hash_without_the_master_key_s_secret_says_nothing() {
         let kept = hashed(&passwords(), "correct horse battery").await;
-        let other = Passwords::new(Zeroizing::new([8; 32]));
+        let other = Passwords::new(&MasterKey::new([8; 32]).into());
         assert_eq!(
             checked(&other, "correct horse battery", Some(&kept)).await,
             Checked::Wrong
@@ -248,10 +261,37 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_hash_of_the_previous_master_key_is_right_and_to_be_made_anew() {
+        let kept = hashed(&passwords(), "correct horse battery").await;
+        let masters = |previous| Masters {
+            present: MasterKey::new([8; 32]),
+            previous,
+        };
+        let asked = async |passwords: Passwords, text: &str, made| {
+            let turn = passwords.turn().await.unwrap();
+            passwords.check(&turn, &typed(text), Some((&kept, made))).await.unwrap()
+        };
+        let both = || Passwords::new(&masters(Some(MasterKey::new([7; 32]))));
+        let right = "correct horse battery";
+        assert_eq!(asked(both(), right, Made::Earlier).await, Checked::RightButCheap);
+        assert_eq!(asked(both(), "correct horse", Made::Earlier).await, Checked::Wrong);
+        assert_eq!(
+            asked(both(), right, Made::Now).await,
+            Checked::Wrong,
+            "it says when it was made"
+        );
+        let alone = Passwords::new(&masters(None));
+        assert_eq!(asked(alone, right, Made::Earlier).await, Checked::Wrong);
+    }
+
+    #[tokio::test]
     async fn a_cheaper_hash_is_right_and_to_be_made_anew() {
         let passwords = passwords();
         let cheap = Params::new(64, 1, 1, Some(HASH)).unwrap();
-        let hash = passwords.kiln.hash(b"secret", &[1; SALT], cheap.clone()).unwrap();
+        let hash = passwords
+            .kiln
+            .hash(b"secret", &[1; SALT], cheap.clone(), Made::Now)
+            .unwrap();
         let kept = text_of(&cheap, &[1; SALT], &hash).unwrap();
         assert_eq!(checked(&passwords, "secret", Some(&kept)).await, Checked::RightButCheap);
         assert_eq!(checked(&passwords, "Secret", Some(&kept)).await, Checked::Wrong);

@@ -11,7 +11,7 @@ use keyholt_core::commit::{Commit, Record};
 use keyholt_core::id::{KeyId, ProjectId, SYSTEM, UserId};
 use keyholt_core::key::{Key, Kind};
 use keyholt_core::owner::{Owner, User};
-use keyholt_core::password::{self, HashText, Password, Typed, counted_as};
+use keyholt_core::password::{self, HashText, Made, Password, Typed, counted_as};
 use keyholt_core::project::Project;
 use keyholt_core::secret::Secret;
 use keyholt_core::session::{self, Wish};
@@ -222,7 +222,7 @@ impl Keeper {
             .as_ref()
             .map_or(UserId::from_uuid(uuid::Uuid::nil()), |user| user.id);
         let password = self.password(claim.project, id).await?;
-        let kept = password.as_ref().map(|password| &password.hash);
+        let kept = password.as_ref().map(|password| (&password.hash, password.made));
         let checked = self.passwords.check(&turn, typed, kept).await?;
         let project = self.keyring.project(claim.project);
         let standing = |user: &User, project: &Project| user.standing.is_good() && project.standing.is_good();
@@ -264,6 +264,7 @@ impl Keeper {
             // Whoever knows the password comes in, whether or not its new hash could be written.
             if self.commit(vec![commit]).await.is_ok() {
                 proven.password.hash = hash;
+                proven.password.made = Made::Now;
                 proven.password.revision = proven.password.revision.next();
             }
         }
@@ -391,7 +392,7 @@ impl Keeper {
         let Some(stored) = self.store.record(project, Noun::Password, user.uuid()).await? else {
             return Ok(None);
         };
-        match stored.open(&self.sealer) {
+        match self.opened(&stored) {
             Ok(Record::Password(password)) => Ok(Some(password)),
             _ => {
                 self.alarm(Noun::Password, &user.to_string());

@@ -17,6 +17,8 @@ pub(super) struct Progress {
     proven_ms: AtomicU64,
     /// Whether the fate of a commit of this process was ever unknown.
     doubtful: AtomicBool,
+    /// Whether the view is of no use any more, because the data belong to another master key.
+    given_up: AtomicBool,
     doubted: Notify,
     known: Mutex<Known>,
 }
@@ -42,6 +44,7 @@ impl Progress {
             staleness_max,
             proven_ms: AtomicU64::new(now_ms),
             doubtful: AtomicBool::new(false),
+            given_up: AtomicBool::new(false),
             doubted: Notify::new(),
             known: Mutex::default(),
         }
@@ -67,8 +70,21 @@ impl Progress {
         if !self.follows() {
             return true;
         }
+        if self.given_up.load(Ordering::Acquire) {
+            return false;
+        }
         let age = now_ms().saturating_sub(self.proven_ms.load(Ordering::Acquire));
         u128::from(age) <= self.staleness_max.as_millis()
+    }
+
+    /// From now on nothing is answered from the view. Tells whether that is new.
+    pub(super) fn give_up(&self) -> bool {
+        !self.given_up.swap(true, Ordering::AcqRel)
+    }
+
+    /// How old a view may be that is answered from.
+    pub(super) fn staleness_max(&self) -> Duration {
+        self.staleness_max
     }
 
     /// The view holds everything that was visible at that time.

@@ -10,7 +10,7 @@ use keyholt_core::key::{Key, Kind, State};
 use keyholt_core::owner::{Owner, User};
 use keyholt_core::refresh_token::RefreshToken;
 use keyholt_core::scope::{Access, ScopeSet};
-use keyholt_core::secret::{Credentials, Secret, session_cookie};
+use keyholt_core::secret::{Secret, session_cookie};
 use keyholt_core::session::{self, RefreshError};
 use keyholt_core::text::{Cause, RequestKey};
 use keyholt_core::time::Span;
@@ -305,8 +305,7 @@ impl Keeper {
     }
 
     fn by_cookie(&self, cookie: &str) -> Option<(ProjectId, Found)> {
-        let digest = self.pepper.digest(&session_cookie(cookie).ok()?);
-        self.with_project(self.keyring.find_session(&digest)?)
+        self.with_project(self.find_session(&session_cookie(cookie).ok()?)?)
     }
 
     /// The session whose newest token is shown.
@@ -317,12 +316,16 @@ impl Keeper {
 
     /// The session of a token's family, wherever it was started.
     async fn family(&self, shown: &RefreshToken) -> Result<Option<(ProjectId, Found)>, Refusal> {
-        let Credentials::Family { current, family } = shown.credentials(&self.pepper) else {
-            return Ok(None);
-        };
+        // Of a session that was refreshed last before the master key was replaced.
+        let earlier = shown.earlier_credentials(&self.pepper);
+        let kept = [Some(shown.credentials(&self.pepper)), earlier];
         let find = || {
-            let found = self.keyring.find_session(&current);
-            found.or_else(|| self.keyring.find_session(&family))
+            let mut digests = kept
+                .iter()
+                .flatten()
+                .flat_map(|kept| [Some(kept.current()), kept.beside()])
+                .flatten();
+            digests.find_map(|digest| self.keyring.find_session(digest))
         };
         let mut found = find();
         if found.is_none() && self.store.sharing() == Sharing::Shared {

@@ -6,13 +6,17 @@ use std::sync::{Arc, OnceLock, PoisonError};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use keyholt_core::actor::{Actor, ReadProject, Source, Subject, WriteProject};
 use keyholt_core::audit::{Noun, Target};
+use keyholt_core::bond::{BondError, Masters};
+use keyholt_core::commit::Record;
 use keyholt_core::id::{ProjectId, SYSTEM, SigningKeyId};
 use keyholt_core::project::TokenPolicy;
+use keyholt_core::seal::MasterKey;
 use keyholt_core::signing::{self, Algorithm, FreshPair, SIGNING_KEYS_MAX, SigningKey};
 use keyholt_core::text::{Cause, RequestKey};
 use keyholt_core::time::{Moment, Span};
 use keyholt_core::token::Token;
 use keyholt_store::CommitError;
+use zeroize::Zeroizing;
 
 use super::{Attempt, Keeper, OpenError, Refusal, TRIES};
 use crate::jose::{ACCESS_TOKEN, Compact, Envelope, Pair, Signer, Verifier, header};
@@ -48,6 +52,8 @@ impl Issuers {
 /// The signing keys of all projects, ready for use, and the signatures that were checked already.
 pub(super) struct Signers {
     envelope: Envelope,
+    /// The previous master key's, as long as that one is known.
+    previous: Option<Envelope>,
     issuers: Issuers,
     /// As of which change of the keyring this is.
     held: ArcSwap<Held>,
@@ -90,9 +96,11 @@ struct Seen {
 }
 
 impl Signers {
-    pub(super) fn new(subkey: &[u8; 32], issuers: Issuers) -> Result<Self, OpenError> {
+    pub(super) fn new(masters: &Masters, issuers: Issuers) -> Result<Self, OpenError> {
+        let envelope = |master: &MasterKey| Envelope::new(&master.envelope()).map_err(|_| BondError::Other);
         Ok(Self {
-            envelope: Envelope::new(subkey).map_err(|_| OpenError::WrongMasterKey)?,
+            envelope: envelope(&masters.present)?,
+            previous: masters.previous.as_ref().map(envelope).transpose()?,
             issuers,
             held: ArcSwap::from_pointee(Held {
                 as_of: u64::MAX,
@@ -153,6 +161,20 @@ impl Signers {
         held
     }
 
+    /// The private half of a key, in whichever envelope it is.
+    fn private_half(&self, record: &SigningKey) -> Option<Zeroizing<Vec<u8>>> {
+        let open = |envelope: &Envelope| envelope.open(record.project, &record.kid, &record.sealed).ok();
+        open(&self.envelope).or_else(|| self.previous.as_ref().and_then(open))
+    }
+
+    /// Whether a record is a signing key in the previous master key's envelope.
+    pub(super) fn is_wrapped_by_previous(&self, record: &Record) -> bool {
+        let (Record::SigningKey(key), Some(previous)) = (record, &self.previous) else {
+            return false;
+        };
+        previous.open(key.project, &key.kid, &key.sealed).is_ok()
+    }
+
     fn name(&self, project: ProjectId, root: Option<ProjectId>) -> Box<str> {
         if root == Some(project) {
             self.issuers.base.clone()
@@ -169,11 +191,11 @@ impl HeldKey {
             .as_ref()
     }
 
-    fn signer(&self, envelope: &Envelope) -> Option<&Signer> {
+    fn signer(&self, signers: &Signers) -> Option<&Signer> {
         let record = &self.record;
         self.signer
             .get_or_init(|| {
-                let pkcs8 = envelope.open(record.project, &record.kid, &record.sealed).ok()?;
+                let pkcs8 = signers.private_half(record)?;
                 Signer::from_pkcs8(record.algorithm, &pkcs8).ok()
             })
             .as_ref()
@@ -272,7 +294,7 @@ impl Keeper {
             issuer = self.issuer(project).ok_or(Refusal::NotFound(Noun::Project))?;
         }
         let key = issuer.signer(self.now()).ok_or(Refusal::Busy(Noun::SigningKey))?;
-        let signer = key.signer(&self.signers.envelope).ok_or_else(|| {
+        let signer = key.signer(&self.signers).ok_or_else(|| {
             self.alarm(Noun::SigningKey, &key.record.id.to_string());
             Refusal::Tampered(Noun::SigningKey)
         })?;
@@ -300,6 +322,15 @@ impl Keeper {
             }
         }
         Err(Refusal::Busy(Noun::SigningKey))
+    }
+
+    /// The private half of a key in the present master key's envelope, where it is in the previous one's.
+    pub(super) fn wrapped_anew(&self, key: &SigningKey) -> Option<String> {
+        let previous = self.signers.previous.as_ref()?;
+        let pkcs8 = previous.open(key.project, &key.kid, &key.sealed).ok()?;
+        let mut entropy = self.entropy.lock().unwrap_or_else(PoisonError::into_inner);
+        let envelope = &self.signers.envelope;
+        envelope.seal(key.project, &key.kid, &pkcs8, &mut **entropy).ok()
     }
 
     fn fresh_pair(&self, project: ProjectId, algorithm: Algorithm) -> Result<FreshPair, Refusal> {

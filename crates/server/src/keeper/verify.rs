@@ -251,7 +251,7 @@ impl Keeper {
             };
             return with(&denied(denial));
         };
-        let found = self.keyring.find(&digest);
+        let found = self.keyring.find(&digest).or_else(|| self.find_text_earlier(text));
         let owner = found.as_ref().and_then(|found| self.keyring.owner(found));
         let (Some(found), Some(owner)) = (found, owner) else {
             return with(&denied(Denial::Unknown));

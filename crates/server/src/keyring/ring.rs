@@ -119,8 +119,13 @@ const TAMPERED: u32 = 0b1_0000;
 const RETIRING: u32 = 0b10_0000;
 /// The row belongs to a family of refresh tokens: as for a retiring secret, but there is no grace.
 const FAMILY: u32 = 0b100_0000;
+/// The row belongs to the digest that a secret had before the master key was replaced: as for a retiring secret, but the
+/// secret is the newest one, and tokens alone are looked up by it.
+const FORMER: u32 = 0b1000_0000;
+/// The row's own secret is recognised by an earlier master key alone.
+const HANGING: u32 = 0b1_0000_0000;
 /// The row is not a key's own.
-const BESIDE: u32 = RETIRING | FAMILY;
+const BESIDE: u32 = RETIRING | FAMILY | FORMER;
 
 /// How often a reader looks again that found nothing while a change was being applied.
 const SECOND_LOOKS: usize = 64;
@@ -203,6 +208,8 @@ impl Keyring {
                 let main = self.rows.read(row.owner).filter(|main| main.key == row.key)?;
                 let shown = if row.flags & FAMILY != 0 {
                     Shown::Superseded
+                } else if row.flags & FORMER != 0 {
+                    Shown::Current
                 } else {
                     Shown::Retiring {
                         until: Moment::from_ms(row.expires),
@@ -389,6 +396,21 @@ impl Keyring {
             .iter()
             .copied()
             .collect()
+    }
+
+    /// How many secrets are recognised by an earlier master key alone, and the keys of the first of them. A walk through all
+    /// rows, for diagnosis.
+    pub fn hanging(&self, now: Moment, most: usize) -> (u64, Vec<KeyId>) {
+        let end = self.rows.writer().end();
+        let live = |row: &Row| row.flags & HANGING != 0 && row.flags & REVOKED == 0 && row.expires > now.ms();
+        let (mut count, mut named) = (0, Vec::new());
+        for row in (0..end).filter_map(|number| self.rows.read(number)).filter(live) {
+            count += 1;
+            if named.len() < most {
+                named.push(KeyId::from_uuid(Uuid::from_u128(row.key)));
+            }
+        }
+        (count, named)
     }
 
     /// How many rows are in use: one per key and one per secret in its grace.

@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use keyholt_core::bond::Masters;
 use keyholt_core::entropy::Entropy;
 use keyholt_core::seal::MasterKey;
 use keyholt_core::time::Span;
@@ -60,17 +61,17 @@ impl Yard {
     }
 
     async fn plan(&self, now: i64) -> Result<Plan, BackupError> {
-        self.plan_with(&MasterKey::new([42; 32]), BrokenSeals::Refuse, now)
+        self.plan_with(&Arc::new(MasterKey::new([42; 32]).into()), BrokenSeals::Refuse, now)
             .await
     }
 
-    async fn plan_with(&self, master: &MasterKey, broken: BrokenSeals, now: i64) -> Result<Plan, BackupError> {
+    async fn plan_with(&self, masters: &Arc<Masters>, broken: BrokenSeals, now: i64) -> Result<Plan, BackupError> {
         let (backup, into) = (self.backup(), self.place());
         let request = Request {
             backup: &backup,
             into: &into,
             present: None,
-            master,
+            masters,
             broken,
             now: keyholt_core::time::Moment::from_ms(now),
         };

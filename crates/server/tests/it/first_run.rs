@@ -83,7 +83,7 @@ async fn the_wrong_master_key_is_refused_and_nothing_is_called_invalid() {
     let house = House::open().await;
     let parts = keyholt_server::keeper::Parts {
         store: Arc::clone(&house.store),
-        master: keyholt_core::seal::MasterKey::new([43; 32]),
+        masters: keyholt_core::seal::MasterKey::new([43; 32]).into(),
         clock: Arc::clone(&house.clock) as _,
         entropy: Box::new(crate::house::seeded(1)),
         staleness_max: std::time::Duration::from_secs(2),
@@ -93,6 +93,8 @@ async fn the_wrong_master_key_is_refused_and_nothing_is_called_invalid() {
     };
     assert!(matches!(
         Keeper::open(parts).await,
-        Err(keyholt_server::keeper::OpenError::WrongMasterKey)
+        Err(keyholt_server::keeper::OpenError::Bond(
+            keyholt_core::bond::BondError::Other
+        ))
     ));
 }

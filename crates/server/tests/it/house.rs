@@ -350,16 +350,24 @@ pub async fn keeper_on(store: Arc<dyn Store>, clock: Arc<FakeClock>, seed: u64) 
 /// A keeper that is told what to do about a clock that was set back.
 pub async fn keeper_after(store: Arc<dyn Store>, clock: Arc<FakeClock>, seed: u64, set_back: SetBack) -> Arc<Keeper> {
     let parts = Parts {
+        set_back,
+        ..parts(store, clock, seed)
+    };
+    Arc::new(Keeper::open(parts).await.unwrap())
+}
+
+/// What keepers of the house are made of.
+pub fn parts(store: Arc<dyn Store>, clock: Arc<FakeClock>, seed: u64) -> Parts {
+    Parts {
         store,
-        master: master(),
+        masters: master().into(),
         clock,
         entropy: Box::new(seeded(seed)),
         staleness_max: Duration::from_secs(2),
         issuers: keyholt_server::keeper::Issuers::at("https://keyholt.example"),
         guesses: GUESSES,
-        set_back,
-    };
-    Arc::new(Keeper::open(parts).await.unwrap())
+        set_back: SetBack::Refuse,
+    }
 }
 
 pub fn needed<'a>(scopes: &[&'a str]) -> Needed<'a> {

@@ -15,6 +15,7 @@ mod guesses;
 mod hammer;
 mod house;
 mod keys;
+mod masters;
 mod native_api;
 mod no_store_calls;
 mod origins;

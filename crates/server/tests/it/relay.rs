@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use async_trait::async_trait;
 use keyholt_core::audit::Noun;
+use keyholt_core::bond::Bond;
 use keyholt_core::commit::Replay;
 use keyholt_core::id::{KeyId, ProjectId};
 use keyholt_core::key::Key;
@@ -11,9 +12,8 @@ use keyholt_core::seal::Seal;
 use keyholt_core::text::RequestKey;
 use keyholt_core::time::Moment;
 use keyholt_store::{
-    Binding, CommitError, DumpLine, EventNumber, EventQuery, Faulty, FeedEntry, KeyQuery, LastUse, Limit, Loaded,
-    Memory, NumberedEvent, Page, RecordQuery, Sharing, Store, StoreError, StoredRecord, TimeKept, Usage, UsageDelta,
-    Write,
+    CommitError, DumpLine, EventNumber, EventQuery, Faulty, FeedEntry, KeyQuery, LastUse, Limit, Loaded, Memory,
+    NumberedEvent, Page, RecordQuery, Sharing, Store, StoreError, StoredRecord, TimeKept, Usage, UsageDelta, Write,
 };
 use tokio::sync::oneshot;
 use uuid::Uuid;
@@ -220,8 +220,12 @@ impl Store for Relay {
         self.behind().latest_time().await
     }
 
-    async fn bind(&self, master_check: [u8; 32]) -> Result<Binding, StoreError> {
-        self.behind().bind(master_check).await
+    async fn bond(&self) -> Result<Option<Bond>, StoreError> {
+        self.behind().bond().await
+    }
+
+    async fn rebind(&self, expected: Option<Bond>, bond: Bond) -> Result<bool, StoreError> {
+        self.behind().rebind(expected, bond).await
     }
 
     async fn dump(&self, each: &mut (dyn FnMut(DumpLine) + Send)) -> Result<EventNumber, StoreError> {

@@ -1,12 +1,19 @@
 //! Commits: what is written is there, all of it or nothing, and in order.
 
 use keyholt_core::audit::Noun;
+use keyholt_core::bond::{Bond, Former, Sealing};
+use keyholt_core::commit::Record;
 use keyholt_core::id::SYSTEM;
+use keyholt_core::renew::reseal;
 use keyholt_core::revoke::revoke;
+use keyholt_core::seal::MasterKey;
 use uuid::Uuid;
 
-use super::world::{World, cause};
-use crate::{Binding, CommitError, EventNumber, EventQuery, KeyColumns, Limit, Loaded, Sharing, Store, Touched};
+use super::dumps::lines_of;
+use super::world::{World, cause, source};
+use crate::{
+    CommitError, DumpLine, EventNumber, EventQuery, KeyColumns, Limit, Loaded, Sharing, Store, Touched, Write,
+};
 
 /// Everything of the trail, newest first.
 pub(super) fn all_events() -> EventQuery {
@@ -249,12 +256,30 @@ pub async fn the_feed_tells_what_each_commit_touched(store: &dyn Store) {
     );
 }
 
-/// The first master key binds the store; another one is told apart.
+/// A new store is bound once; after that only who knows how it is bound binds it anew.
 pub async fn a_store_is_bound_to_one_master_key(store: &dyn Store) {
-    assert_eq!(store.bind([1; 32]).await.expect("a new store"), Binding::New);
-    assert_eq!(store.bind([1; 32]).await.expect("a bound store"), Binding::Same);
-    assert_eq!(store.bind([2; 32]).await.expect("a bound store"), Binding::Other);
-    assert_eq!(store.bind([1; 32]).await.expect("a bound store"), Binding::Same);
+    let (one, other) = (Bond::to([1; 32]), Bond::to([2; 32]));
+    let moving = Bond {
+        previous: Some(Former {
+            check: [1; 32],
+            sealing: Sealing::UnderWay,
+        }),
+        ..other
+    };
+    assert_eq!(store.bond().await.expect("a new store"), None);
+    assert!(
+        !store.rebind(Some(one), other).await.expect("an answer"),
+        "it is bound to nothing"
+    );
+    assert!(store.rebind(None, one).await.expect("a new store"));
+    for wrong in [None, Some(other), Some(moving)] {
+        assert!(!store.rebind(wrong, other).await.expect("an answer"), "{wrong:?}");
+    }
+    assert_eq!(store.bond().await.expect("a bound store"), Some(one));
+    assert!(store.rebind(Some(one), moving).await.expect("an answer"));
+    assert_eq!(store.bond().await.expect("a bound store"), Some(moving));
+    let first = lines_of(store).await.swap_remove(0);
+    assert!(matches!(first, DumpLine::Begin { bond: Some(bond), .. } if bond == moving));
     assert!(matches!(store.sharing(), Sharing::Alone | Sharing::Shared));
 }
 
@@ -317,4 +342,37 @@ pub async fn everything_is_loaded_in_order(store: &dyn Store) {
         .collect();
     expected.sort_by_key(|(id, ..)| *id);
     assert_eq!(loaded, expected);
+}
+
+/// A row is replaced by itself with another seal: its revision stays, and it is found, followed and loaded as before.
+pub async fn a_row_is_sealed_anew_with_its_revision(store: &dyn Store) {
+    let mut world = World::founded(store).await;
+    let record = world.user(world.acme.id, "ada");
+    let (user, owner) = world.enrolled(store, record).await;
+    let key = world.key(store, world.wish(owner, "sealed")).await;
+    let sealer = MasterKey::new([99; 32]).sealer();
+    let records = vec![user.clone(), Record::Key(Box::new(key.clone()))];
+    let commit = reseal(records, &source(), world.now).expect("two rows");
+    let number = store
+        .commit(vec![Write::sealed(commit, &sealer)])
+        .await
+        .expect("two rows")[0];
+    let (read, seal) = store
+        .key(world.acme.id, key.id)
+        .await
+        .expect("a read")
+        .expect("it is there");
+    assert_eq!(read.revision, key.revision);
+    assert!(read.row(&read.at_rest()).is_sealed_by(&sealer, &seal));
+    let stored = store
+        .record(world.acme.id, Noun::User, user.id())
+        .await
+        .expect("a read");
+    let stored = stored.expect("it is there");
+    assert!(stored.revision == user.revision() && stored.open(&sealer).is_ok());
+    let feed = store
+        .feed(EventNumber(number.0 - 1), Limit::DEFAULT)
+        .await
+        .expect("a read");
+    assert_eq!(feed[0].touched.len(), 2, "other nodes hear of it");
 }

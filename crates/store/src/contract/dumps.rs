@@ -1,13 +1,12 @@
 //! Dumps: one engine's content in another, whole or not at all.
 
+use keyholt_core::bond::Bond;
 use keyholt_core::id::KeyId;
 
 use super::history::play;
 use super::usage::uses;
 use super::world::World;
-use crate::{
-    Binding, CommitError, DUMP_FORMAT, DumpLine, EventNumber, Limit, Loaded, Memory, Store, StoreError, UseOutcome,
-};
+use crate::{CommitError, DUMP_FORMAT, DumpLine, EventNumber, Limit, Loaded, Memory, Store, StoreError, UseOutcome};
 
 /// Everything in a store as texts, in an order of their own: two stores with the same content have the same.
 pub async fn dump_of(store: &dyn Store) -> Vec<String> {
@@ -18,7 +17,8 @@ pub async fn dump_of(store: &dyn Store) -> Vec<String> {
     lines
 }
 
-async fn lines_of(store: &dyn Store) -> Vec<DumpLine> {
+/// All lines of a dump.
+pub async fn lines_of(store: &dyn Store) -> Vec<DumpLine> {
     let mut lines = Vec::new();
     store.dump(&mut |line| lines.push(line)).await.expect("a dump");
     lines
@@ -51,7 +51,7 @@ async fn load_of(store: &dyn Store) -> (EventNumber, Vec<String>) {
 pub async fn a_dump_fills_another_store(store: &dyn Store) {
     let (source, back) = (Memory::new(), Memory::new());
     play(&source, None, 77, 400).await;
-    source.bind([5; 32]).await.expect("a new store");
+    source.rebind(None, Bond::to([5; 32])).await.expect("a new store");
     for (from, to) in [(&source as &dyn Store, store), (store, &back as &dyn Store)] {
         let lines = lines_of(from).await;
         assert!(matches!(
@@ -72,7 +72,7 @@ pub async fn a_dump_fills_another_store(store: &dyn Store) {
         let feeds = [from, to].map(|store| store.feed(EventNumber(0), Limit::LARGEST));
         let [left, right] = feeds;
         assert_eq!(left.await.expect("a read"), right.await.expect("a read"));
-        assert_eq!(to.bind([5; 32]).await.expect("a whole store"), Binding::Same);
+        assert_eq!(to.bond().await.expect("a whole store"), Some(Bond::to([5; 32])));
     }
     // What was filled goes on like what was written.
     let (mut world, _) = World::new(78);
@@ -110,18 +110,20 @@ pub async fn a_store_is_filled_only_when_it_is_empty(store: &dyn Store) {
 pub async fn a_part_of_a_dump_is_not_a_store(store: &dyn Store) {
     let source = Memory::new();
     World::founded(&source).await;
-    source.bind([5; 32]).await.expect("a new store");
+    source.rebind(None, Bond::to([5; 32])).await.expect("a new store");
     let lines = lines_of(&source).await;
     let (last, first) = lines.split_last().expect("a dump has lines");
 
     let newer = DumpLine::Begin {
         format: DUMP_FORMAT + 1,
-        master_check: None,
+        bond: None,
     };
     let filled = store.fill(vec![newer]).await;
     assert!(matches!(filled, Err(StoreError::TooNew { .. })), "{filled:?}");
     store.fill(first.to_vec()).await.expect("all but the last line");
-    assert!(matches!(store.bind([5; 32]).await, Err(StoreError::HalfFilled)));
+    assert!(matches!(store.bond().await, Err(StoreError::HalfFilled)));
+    let bound = store.rebind(None, Bond::to([5; 32])).await;
+    assert!(matches!(bound, Err(StoreError::HalfFilled)), "{bound:?}");
     let missing = DumpLine::End {
         head: EventNumber(3),
         lines: 99,
@@ -140,6 +142,6 @@ pub async fn a_part_of_a_dump_is_not_a_store(store: &dyn Store) {
         .fill(vec![last.clone()])
         .await
         .expect("what failed was not counted");
-    assert_eq!(store.bind([5; 32]).await.expect("a whole store"), Binding::Same);
+    assert_eq!(store.bond().await.expect("a whole store"), Some(Bond::to([5; 32])));
     assert_eq!(dump_of(store).await, dump_of(&source).await);
 }

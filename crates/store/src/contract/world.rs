@@ -13,7 +13,7 @@ use keyholt_core::id::{KeyId, ProjectId, RoleId, SYSTEM, ServiceId, TeamId, User
 use keyholt_core::issue::{Circumstances, Life, SecretOrigin, Wish, issue};
 use keyholt_core::key::{Bounds, Key, Kind};
 use keyholt_core::owner::{Owner, Service, Standing, Team, User};
-use keyholt_core::password::{HashText, Password};
+use keyholt_core::password::{HashText, Made, Password};
 use keyholt_core::project::Project;
 use keyholt_core::refresh_token::RefreshToken;
 use keyholt_core::role::Role;
@@ -339,6 +339,7 @@ impl World {
             user: user.id,
             project: user.project,
             hash: HashText::new(&format!("$argon2id$…${}", self.dice.roll())),
+            made: Made::Now,
             changed_at: self.now,
             revision: Revision::FIRST,
         })
@@ -391,7 +392,7 @@ pub fn cause(text: &str) -> Cause {
     Cause::new(text).expect("a cause")
 }
 
-fn source() -> Source {
+pub(super) fn source() -> Source {
     Source {
         address: Some([192, 0, 2, 7].into()),
         request: RequestKey::new("story").expect("a request id"),

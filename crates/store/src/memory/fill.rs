@@ -13,7 +13,7 @@ impl State {
         let mut lines = 0;
         each(DumpLine::Begin {
             format: DUMP_FORMAT,
-            master_check: self.master_check.map(Hex32),
+            bond: self.bond,
         });
         for noun in Noun::ALL {
             for Named { handle, record } in self.records.values().filter(|named| named.record.noun == noun) {
@@ -140,11 +140,11 @@ impl State {
     }
 
     fn fill_begin(&mut self, line: &DumpLine) -> Result<(), StoreError> {
-        let DumpLine::Begin { format, master_check } = line else {
+        let DumpLine::Begin { format, bond } = line else {
             return Err(StoreError::NotEmpty);
         };
         let empty = self.records.is_empty() && self.keys.is_empty() && self.events.is_empty();
-        if !empty || self.master_check.is_some() {
+        if !empty || self.bond.is_some() {
             return Err(StoreError::NotEmpty);
         }
         if *format > DUMP_FORMAT {
@@ -153,7 +153,7 @@ impl State {
                 known: DUMP_FORMAT,
             });
         }
-        self.master_check = master_check.map(|check| check.0);
+        self.bond = *bond;
         self.filling = Some(0);
         Ok(())
     }

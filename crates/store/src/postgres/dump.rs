@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use futures_util::pin_mut;
 use keyholt_core::audit::Noun;
+use keyholt_core::bond::Bond;
 use keyholt_core::id::KeyId;
 use tokio::time::timeout;
 use tokio_postgres::types::ToSql;
@@ -15,7 +16,7 @@ use super::columns::{self, Reading};
 use super::line::{Duty, Session};
 use super::load::{Snapshot, next};
 use super::plan::{Value, column, event_columns, key_columns, label_columns, owner_columns, record_columns};
-use super::read::hex;
+use super::read::read_bond;
 use super::ready::{KeyItem, ReadyEvent, RecordItem, labels};
 use super::statements as sql;
 use super::trouble;
@@ -46,9 +47,9 @@ pub(super) async fn dump(
     let check = session.query(CHECK, &[]).await?;
     each(DumpLine::Begin {
         format: DUMP_FORMAT,
-        master_check: match check.first() {
+        bond: match check.first() {
             None => None,
-            Some(row) => Some(Reading::new(row, "what the store is bound to").as_(unhex)?),
+            Some(row) => Some(read_bond(Reading::new(row, "what the store is bound to").next()?)?),
         },
     });
     let mut lines = 0;
@@ -90,10 +91,6 @@ async fn stream(
         lines += 1;
     }
     Ok(lines)
-}
-
-fn unhex(text: String) -> Option<Hex32> {
-    serde_json::from_value(serde_json::Value::String(text)).ok()
 }
 
 fn record_line(row: &Row) -> Result<DumpLine, StoreError> {
@@ -231,7 +228,7 @@ struct Filling<'c> {
 impl Filling<'_> {
     async fn write(&mut self, run: Vec<DumpLine>) -> Result<(), Stop> {
         match (run.as_slice(), self.filled) {
-            ([DumpLine::Begin { format, master_check }], None) => return self.begin(*format, *master_check).await,
+            ([DumpLine::Begin { format, bond }], None) => return self.begin(*format, *bond).await,
             // Outside a dump only a first line may come, and only a first line may not come inside one.
             ([DumpLine::Begin { .. }, ..], _) | (_, None) => return Err(StoreError::NotEmpty.into()),
             ([DumpLine::End { head, lines }], Some(filled)) => return self.end(*head, *lines, filled).await,
@@ -249,7 +246,7 @@ impl Filling<'_> {
         rows.write(self.client, self.head - before).await
     }
 
-    async fn begin(&mut self, format: u32, master_check: Option<Hex32>) -> Result<(), Stop> {
+    async fn begin(&mut self, format: u32, bond: Option<Bond>) -> Result<(), Stop> {
         let used = self
             .client
             .query(
@@ -268,11 +265,11 @@ impl Filling<'_> {
             }
             .into());
         }
-        if let Some(check) = master_check {
+        if let Some(bond) = bond {
             self.client
                 .execute(
                     "INSERT INTO meta (name, value) VALUES ('master_check', $1)",
-                    &[&hex(&check.0)],
+                    &[&String::from(bond)],
                 )
                 .await?;
         }

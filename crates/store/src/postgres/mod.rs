@@ -33,6 +33,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use keyholt_core::audit::Noun;
+use keyholt_core::bond::Bond;
 use keyholt_core::commit::Replay;
 use keyholt_core::entropy::Entropy;
 use keyholt_core::id::{KeyId, ProjectId};
@@ -43,8 +44,8 @@ use keyholt_core::time::Moment;
 use uuid::Uuid;
 
 use crate::{
-    Binding, CommitError, DumpLine, EventNumber, EventQuery, FeedEntry, KeyQuery, LastUse, Limit, Loaded,
-    NumberedEvent, Page, RecordQuery, Sharing, Store, StoreError, StoredRecord, TimeKept, Usage, UsageDelta, Write,
+    CommitError, DumpLine, EventNumber, EventQuery, FeedEntry, KeyQuery, LastUse, Limit, Loaded, NumberedEvent, Page,
+    RecordQuery, Sharing, Store, StoreError, StoredRecord, TimeKept, Usage, UsageDelta, Write,
 };
 use address::Address;
 use line::{Duty, Line, Session};
@@ -195,8 +196,12 @@ impl Store for Postgres {
         read::latest_time(&*self.reader()?).await
     }
 
-    async fn bind(&self, master_check: [u8; 32]) -> Result<Binding, StoreError> {
-        read::bind(&*self.reader()?, master_check).await
+    async fn bond(&self) -> Result<Option<Bond>, StoreError> {
+        read::bond(&*self.reader()?).await
+    }
+
+    async fn rebind(&self, expected: Option<Bond>, bond: Bond) -> Result<bool, StoreError> {
+        read::rebind(&*self.reader()?, expected, bond).await
     }
 
     async fn dump(&self, each: &mut (dyn FnMut(DumpLine) + Send)) -> Result<EventNumber, StoreError> {

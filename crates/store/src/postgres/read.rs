@@ -1,6 +1,7 @@
 //! Questions with one answer: a record, a key, the feed, usage.
 
 use keyholt_core::audit::Noun;
+use keyholt_core::bond::Bond;
 use keyholt_core::commit::Replay;
 use keyholt_core::id::{KeyId, ProjectId};
 use keyholt_core::key::Key;
@@ -13,9 +14,7 @@ use super::columns::{self, Reading};
 use super::find::is_unheard_of;
 use super::line::Session;
 use super::trouble;
-use crate::{
-    Binding, EventNumber, FeedEntry, LastUse, Limit, StoreError, StoredRecord, USAGE_HOURS_MAX, Usage, UseOutcome,
-};
+use crate::{EventNumber, FeedEntry, LastUse, Limit, StoreError, StoredRecord, USAGE_HOURS_MAX, Usage, UseOutcome};
 
 const RECORD: &str =
     "SELECT project, noun, id, revision, body, seal FROM records WHERE project = $1 AND noun = $2 AND id = $3";
@@ -46,6 +45,11 @@ INSERT INTO meta (name, value)
 SELECT 'master_check', $1::text WHERE NOT EXISTS (SELECT 1 FROM meta WHERE name = 'filling')
 ON CONFLICT (name) DO NOTHING
 RETURNING name";
+const REBIND: &str = "\
+UPDATE meta SET value = $2 WHERE name = 'master_check' AND value = $1
+AND NOT EXISTS (SELECT 1 FROM meta WHERE name = 'filling')
+RETURNING name";
+const BOND: &str = "what the store is bound to";
 const BOUND: &str = "SELECT name, value FROM meta WHERE name IN ('master_check', 'filling')";
 
 pub(super) async fn record(
@@ -147,27 +151,32 @@ pub(super) async fn latest_time(session: &Session) -> Result<Option<Moment>, Sto
     Ok(latest.map(Moment::from_ms))
 }
 
-pub(super) async fn bind(session: &Session, master_check: [u8; 32]) -> Result<Binding, StoreError> {
-    let check = hex(&master_check);
-    if !session.query(BIND, &[&check]).await?.is_empty() {
-        return Ok(Binding::New);
-    }
-    let mut bound = None;
+pub(super) async fn bond(session: &Session) -> Result<Option<Bond>, StoreError> {
+    let mut bond = None;
     for row in &session.query(BOUND, &[]).await? {
-        let mut row = Reading::new(row, "what the store is bound to");
+        let mut row = Reading::new(row, BOND);
         match row.next()? {
             "filling" => return Err(StoreError::HalfFilled),
-            _ => bound = Some(row.next::<String>()?),
+            _ => bond = Some(read_bond(row.next::<String>()?)?),
         }
     }
-    match bound {
-        Some(bound) if bound == check => Ok(Binding::Same),
-        Some(_) => Ok(Binding::Other),
-        None => Err(trouble::corrupt("what the store is bound to")),
-    }
+    Ok(bond)
 }
 
-/// Bytes as the text that `meta` keeps.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+/// The bond that a text of `meta` is.
+pub(super) fn read_bond(text: String) -> Result<Bond, StoreError> {
+    Bond::try_from(text).map_err(|_| trouble::corrupt(BOND))
+}
+
+pub(super) async fn rebind(session: &Session, expected: Option<Bond>, new: Bond) -> Result<bool, StoreError> {
+    let new = String::from(new);
+    let written = match expected {
+        None => session.query(BIND, &[&new]).await?,
+        Some(expected) => session.query(REBIND, &[&String::from(expected), &new]).await?,
+    };
+    if written.is_empty() {
+        // Only to say what stands against it.
+        bond(session).await?;
+    }
+    Ok(!written.is_empty())
 }

@@ -1,6 +1,7 @@
 //! Dumps of the SQLite store, filling it from one, and its binding to a master key.
 
 use keyholt_core::audit::Noun;
+use keyholt_core::bond::Bond;
 use keyholt_core::id::KeyId;
 use keyholt_core::seal::Seal;
 use rusqlite::types::Value;
@@ -11,29 +12,41 @@ use super::apply::{self, Tip};
 use super::prepare::{EventColumns, RecordColumns};
 use super::reader::Readers;
 use super::row::{self, RECORD, key_column_names};
-use crate::{Binding, DUMP_FORMAT, DumpLine, EventNumber, Hex32, NumberedEvent, StoreError, UseOutcome};
+use crate::{DUMP_FORMAT, DumpLine, EventNumber, Hex32, NumberedEvent, StoreError, UseOutcome};
 
 /// Lines in one batch.
 const BATCH: usize = 1024;
+/// Under which name the bond is kept.
+const BOND: &str = "master_check";
 /// Most batches on their way.
 const BATCHES_MAX: usize = 4;
 
-/// Binds the store to a master key.
-pub(super) fn bind(connection: &mut Connection, master_check: [u8; 32]) -> Result<Binding, StoreError> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    if fact(&transaction, "filling")?.is_some() {
+/// To which master keys the data belong.
+pub(super) fn bond(connection: &Connection) -> Result<Option<Bond>, StoreError> {
+    if fact(connection, "filling")?.is_some() {
         return Err(StoreError::HalfFilled);
     }
-    let binding = match fact(&transaction, "master_check")? {
-        None => {
-            keep_fact(&transaction, "master_check", Value::Blob(master_check.to_vec()))?;
-            Binding::New
-        }
-        Some(Value::Blob(bound)) if bound == master_check => Binding::Same,
-        Some(_) => Binding::Other,
-    };
-    transaction.commit()?;
-    Ok(binding)
+    read_bond(connection)
+}
+
+fn read_bond(connection: &Connection) -> Result<Option<Bond>, StoreError> {
+    let corrupt = || StoreError::Corrupt("what the store is bound to".to_owned());
+    match fact(connection, BOND)? {
+        None => Ok(None),
+        Some(Value::Blob(bytes)) => Bond::from_bytes(&bytes).map(Some).ok_or_else(corrupt),
+        Some(_) => Err(corrupt()),
+    }
+}
+
+/// Gives the data another bond, if they have the expected one.
+pub(super) fn rebind(connection: &mut Connection, expected: Option<Bond>, new: Bond) -> Result<bool, StoreError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let is_expected = bond(&transaction)? == expected;
+    if is_expected {
+        keep_fact(&transaction, BOND, Value::Blob(new.to_bytes()))?;
+        transaction.commit()?;
+    }
+    Ok(is_expected)
 }
 
 fn fact(connection: &Connection, name: &str) -> rusqlite::Result<Option<Value>> {
@@ -92,13 +105,9 @@ impl Lines {
         if fact(&instant, "filling")?.is_some() {
             return Err(StoreError::HalfFilled);
         }
-        let master_check = match fact(&instant, "master_check")? {
-            Some(Value::Blob(bytes)) => bytes.try_into().ok().map(Hex32),
-            _ => None,
-        };
         self.write(DumpLine::Begin {
             format: DUMP_FORMAT,
-            master_check,
+            bond: read_bond(&instant)?,
         })?;
         for noun in Noun::ALL {
             let sql = format!("SELECT {RECORD}, handle FROM records WHERE noun = ?1 ORDER BY project, id");
@@ -216,8 +225,8 @@ pub(super) fn fill(connection: &mut Connection, lines: Vec<DumpLine>) -> Result<
     let mut tip = Tip::read(&transaction)?;
     for line in lines {
         filling = match (filling, line) {
-            (None, DumpLine::Begin { format, master_check }) => {
-                begin(&transaction, format, master_check)?;
+            (None, DumpLine::Begin { format, bond }) => {
+                begin(&transaction, format, bond)?;
                 Some(0)
             }
             (None, _) | (Some(_), DumpLine::Begin { .. }) => return Err(StoreError::NotEmpty),
@@ -242,7 +251,7 @@ pub(super) fn fill(connection: &mut Connection, lines: Vec<DumpLine>) -> Result<
     Ok(transaction.commit()?)
 }
 
-fn begin(connection: &Connection, format: u32, master_check: Option<Hex32>) -> Result<(), StoreError> {
+fn begin(connection: &Connection, format: u32, bond: Option<Bond>) -> Result<(), StoreError> {
     let written = "SELECT EXISTS (SELECT 1 FROM records) OR EXISTS (SELECT 1 FROM keys) OR EXISTS (SELECT 1 FROM events) \
                    OR EXISTS (SELECT 1 FROM meta WHERE name = 'master_check')";
     if connection.query_row(written, [], |row| row.get(0))? {
@@ -254,8 +263,8 @@ fn begin(connection: &Connection, format: u32, master_check: Option<Hex32>) -> R
             known: DUMP_FORMAT,
         });
     }
-    if let Some(check) = master_check {
-        keep_fact(connection, "master_check", Value::Blob(check.0.to_vec()))?;
+    if let Some(bond) = bond {
+        keep_fact(connection, BOND, Value::Blob(bond.to_bytes()))?;
     }
     Ok(())
 }

@@ -233,18 +233,20 @@ fn trouble(what: &str, error: &io::Error) -> StoreError {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::{Binding, Store};
+    use keyholt_core::bond::Bond;
 
-    const OLD: [u8; 32] = [1; 32];
-    const NEW: [u8; 32] = [2; 32];
+    use super::*;
+    use crate::Store;
+
+    const OLD: Bond = Bond::to([1; 32]);
+    const NEW: Bond = Bond::to([2; 32]);
 
     /// A folder with a database bound to `OLD`, left behind by a crash, and a new one bound to `NEW` beside it.
     async fn before_the_exchange() -> (tempfile::TempDir, PathBuf, Held) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("keyholt.db");
         let store = Sqlite::open(&path).unwrap();
-        store.bind(OLD).await.unwrap();
+        store.rebind(None, OLD).await.unwrap();
         // As after a crash: the log holds what the database does not have yet.
         let crashed: Vec<(PathBuf, Vec<u8>)> = ["", "-wal"]
             .map(|ending| beside(&path, ending))
@@ -256,7 +258,7 @@ mod tests {
         }
         let held = Sqlite::hold(&path).unwrap();
         let new = held.open_new().unwrap();
-        assert_eq!(new.bind(NEW).await.unwrap(), Binding::New);
+        assert!(new.rebind(None, NEW).await.unwrap());
         new.close().await;
         drop(new);
         (folder, path, held)
@@ -266,8 +268,8 @@ mod tests {
     async fn the_new_database_is_in_place_and_the_old_one_aside() {
         let (_folder, path, held) = before_the_exchange().await;
         let aside = held.put_in_place("then").unwrap().unwrap();
-        assert_eq!(Sqlite::open(&path).unwrap().bind(NEW).await.unwrap(), Binding::Same);
-        assert_eq!(Sqlite::open(&aside).unwrap().bind(OLD).await.unwrap(), Binding::Same);
+        assert_eq!(Sqlite::open(&path).unwrap().bond().await.unwrap(), Some(NEW));
+        assert_eq!(Sqlite::open(&aside).unwrap().bond().await.unwrap(), Some(OLD));
         assert!(!beside(&path, ".restoring").exists());
     }
 
@@ -283,8 +285,8 @@ mod tests {
             assert_eq!(Sqlite::open(&path).is_err(), noted, "after {interrupted_after} steps");
             drop(Sqlite::hold(&path).unwrap());
             let master = if interrupted_after >= 4 { NEW } else { OLD };
-            let bound = Sqlite::open(&path).unwrap().bind(master).await.unwrap();
-            assert_eq!(bound, Binding::Same, "after {interrupted_after} steps");
+            let bound = Sqlite::open(&path).unwrap().bond().await.unwrap();
+            assert_eq!(bound, Some(master), "after {interrupted_after} steps");
         }
     }
 
@@ -294,12 +296,12 @@ mod tests {
         let path = folder.path().join("keyholt.db");
         let server = Sqlite::open(&path).unwrap();
         assert!(matches!(Sqlite::hold(&path), Err(StoreError::InUse)));
-        server.bind(OLD).await.unwrap();
+        server.rebind(None, OLD).await.unwrap();
         let guest = Sqlite::open_to_read(&path).unwrap();
         let mut lines = Vec::new();
         guest.dump(&mut |line| lines.push(line)).await.unwrap();
-        assert!(matches!(&lines[0], DumpLine::Begin { master_check: Some(check), .. } if check.0 == OLD));
-        assert_eq!(server.bind(OLD).await.unwrap(), Binding::Same);
+        assert!(matches!(&lines[0], DumpLine::Begin { bond: Some(bond), .. } if *bond == OLD));
+        assert_eq!(server.bond().await.unwrap(), Some(OLD));
     }
 
     #[tokio::test]

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use futures_util::future::join_all;
+use keyholt_core::bond::Bond;
 use keyholt_core::id::KeyId;
 use keyholt_core::revoke::revoke;
 use rusqlite::{Connection, params};
@@ -126,7 +127,10 @@ async fn one_process_has_the_file_and_lets_go_of_it() {
         store.commit(Vec::new()).await,
         Err(CommitError::Store(StoreError::Unavailable(_)))
     ));
-    assert!(matches!(store.bind([1; 32]).await, Err(StoreError::Unavailable(_))));
+    assert!(matches!(
+        store.rebind(None, Bond::to([1; 32])).await,
+        Err(StoreError::Unavailable(_))
+    ));
     assert!(matches!(store.load(&mut |_| ()).await, Err(StoreError::Unavailable(_))));
     store.close().await;
 }
@@ -138,7 +142,7 @@ async fn a_dropped_store_has_kept_everything() {
     let user = world.user(world.acme.id, "ada");
     let (_, owner) = world.enrolled(&store, user).await;
     world.key(&store, world.wish(owner, "kept")).await;
-    store.bind([4; 32]).await.expect("a new store");
+    store.rebind(None, Bond::to([4; 32])).await.expect("a new store");
     let before = dump_of(&store).await;
     drop(store);
     let store = Sqlite::open(&folder.path().join("keyholt.db")).expect("the same store");

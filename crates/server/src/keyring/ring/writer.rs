@@ -11,11 +11,14 @@ use keyholt_core::id::{KeyId, ProjectId, SYSTEM};
 use keyholt_core::key::{Bounds, KeyRow, Kind};
 use keyholt_core::owner::{Owner, Standing};
 use keyholt_core::scope::{Access, ScopeSet};
+use keyholt_core::secret::{Age, Digest};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use super::turns::Comes;
-use super::{BESIDE, FAMILY, Integrity, Keyring, RETIRING, REVOKED, SUSPENDED, TAMPERED, halves, hash_of};
+use super::{
+    BESIDE, FAMILY, FORMER, HANGING, Integrity, Keyring, RETIRING, REVOKED, SUSPENDED, TAMPERED, halves, hash_of,
+};
 use crate::keyring::directory::Directory;
 use crate::keyring::holders::{OwnerEntry, Presence, ProjectCell, standing_of};
 use crate::keyring::intern::Interned;
@@ -95,7 +98,7 @@ impl Keyring {
             owner,
             access,
             bounds,
-            flags: kind | stopped | tampered,
+            flags: kind | stopped | tampered | hanging(&key.current),
             expires: key.expires_at.unwrap_or(i64::MAX),
             revision: key.revision.number(),
         };
@@ -116,7 +119,11 @@ impl Keyring {
             let alias = Row {
                 digest: halves(beside),
                 owner: number,
-                flags: if key.retiring_until.is_some() { RETIRING } else { FAMILY },
+                flags: match (key.retiring_until, beside.age()) {
+                    (None, _) => FAMILY,
+                    (Some(_), Age::Former) => FORMER,
+                    (Some(_), Age::Present | Age::Earlier) => RETIRING | hanging(beside),
+                },
                 expires: key.retiring_until.unwrap_or_default(),
                 ..row
             };
@@ -323,6 +330,10 @@ fn number_of_text<T: DeserializeOwned>(
             known.unnamed(Arc::new(instead))
         }
     }
+}
+
+fn hanging(digest: &Digest) -> u32 {
+    if digest.age() == Age::Earlier { HANGING } else { 0 }
 }
 
 fn project_cell(state: &mut WriterState, id: ProjectId) -> Arc<ProjectCell> {

@@ -149,7 +149,12 @@ async fn a_backup_made_while_somebody_writes_is_of_one_instant() {
         last = writer.is_finished();
         fs::remove_file(yard.backup()).ok();
         heads.insert(yard.back_up(&house).await.events);
-        backup::verify(&yard.backup(), Some(&MasterKey::new([42; 32])), &mut |_| ()).unwrap();
+        backup::verify(
+            &yard.backup(),
+            Some(&Arc::new(MasterKey::new([42; 32]).into())),
+            &mut |_| (),
+        )
+        .unwrap();
         agrees_with_its_trail(&yard.backup());
         tokio::task::yield_now().await;
     }
@@ -267,7 +272,12 @@ async fn a_changed_row_with_a_right_checksum_is_told_by_its_seal() {
         backup::verify(&yard.backup(), None, &mut |_| ()).is_ok(),
         "only the seal knows"
     );
-    let summary = backup::verify(&yard.backup(), Some(&MasterKey::new([42; 32])), &mut |_| ()).unwrap();
+    let summary = backup::verify(
+        &yard.backup(),
+        Some(&Arc::new(MasterKey::new([42; 32]).into())),
+        &mut |_| (),
+    )
+    .unwrap();
     let Seals::Checked { broken, count: 1 } = summary.seals else {
         panic!("{:?}", summary.seals)
     };
@@ -282,7 +292,7 @@ async fn a_changed_row_with_a_right_checksum_is_told_by_its_seal() {
 
     // Whoever wants it nevertheless gets it as it is: refused by the server.
     let plan = yard
-        .plan_with(&MasterKey::new([42; 32]), BrokenSeals::Keep, now)
+        .plan_with(&Arc::new(MasterKey::new([42; 32]).into()), BrokenSeals::Keep, now)
         .await
         .unwrap();
     plan.carry_out(Consent::EndWhatEnded, &mut seeded(3), &mut |_| ())
@@ -304,7 +314,7 @@ async fn another_master_key_is_refused_before_anything_is_touched() {
     yard.back_up(&house).await;
     stop(&house).await;
     let before = yard.files();
-    let other = MasterKey::new([43; 32]);
+    let other = Arc::new(MasterKey::new([43; 32]).into());
     assert!(matches!(
         backup::verify(&yard.backup(), Some(&other), &mut |_| ()),
         Err(BackupError::WrongMasterKey)

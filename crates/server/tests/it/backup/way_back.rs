@@ -1,5 +1,6 @@
 //! The way back: what is demanded before it, what lies where after it, and that somebody can still get in.
 
+use keyholt_core::bond::Bond;
 use keyholt_core::owner::Owner;
 use keyholt_core::text::Cause;
 use keyholt_server::backup::Operators;
@@ -97,7 +98,8 @@ async fn data_of_another_master_key_say_nothing_about_the_backup() {
     stop(&house).await;
     fs::remove_file(yard.database()).unwrap();
     let store = Sqlite::open(&yard.database()).unwrap();
-    store.bind(MasterKey::new([43; 32]).check()).await.unwrap();
+    let other = Bond::to(MasterKey::new([43; 32]).check());
+    store.rebind(None, other).await.unwrap();
     store.close().await;
     drop(store);
     assert_eq!(gap(&yard, &house).await, Gap::OtherMasterKey);
@@ -222,7 +224,7 @@ async fn the_data_in_use_until_now_may_lie_elsewhere() {
         backup: &backup,
         into: &into,
         present: Some(&present),
-        master: &MasterKey::new([42; 32]),
+        masters: &Arc::new(MasterKey::new([42; 32]).into()),
         broken: BrokenSeals::Refuse,
         now: house.keeper.now(),
     };
@@ -232,4 +234,69 @@ async fn the_data_in_use_until_now_may_lie_elsewhere() {
         .unwrap();
     let keeper = elsewhere.reopened(&house).await;
     assert_eq!(code(&house, &keeper, &key.secret), "revoked");
+}
+
+#[tokio::test]
+async fn a_backup_from_before_the_master_key_was_replaced_comes_back_under_the_new_one() {
+    let yard = Yard::new();
+    let house = yard.house().await;
+    let owner = Owner::User(house.user("ada").await.id);
+    let renewed = house.issue(wish(owner, "renewed").everything()).await;
+    let idle = house.issue(wish(owner, "idle").everything()).await;
+    let revoked = house.issue(wish(owner, "revoked").everything()).await;
+    yard.back_up(&house).await;
+    stop(&house).await;
+    let masters = |previous: Option<u8>| Masters {
+        present: MasterKey::new([43; 32]),
+        previous: previous.map(|byte| MasterKey::new([byte; 32])),
+    };
+    let open = async |previous: Option<u8>, seed| {
+        let store = Arc::new(Sqlite::open(&yard.database()).unwrap());
+        let parts = keyholt_server::keeper::Parts {
+            masters: masters(previous),
+            ..crate::house::parts(store, Arc::clone(&house.clock), seed)
+        };
+        Arc::new(Keeper::open(parts).await.unwrap())
+    };
+    // The master key is replaced; of what is in the backup one key is renewed, one revoked.
+    let after = open(Some(42), 60).await;
+    after.seal_anew().await.unwrap();
+    assert_eq!(code(&house, &after, &renewed.secret), "valid");
+    after.renew_shown().await.unwrap();
+    let olga = after.authenticate(&house.operator.secret, source()).unwrap();
+    let cause = Cause::new("leaked").unwrap();
+    let project = house.project();
+    after
+        .revoke_key(&olga, project, revoked.id(), cause, None)
+        .await
+        .unwrap();
+    after.rest().await;
+    drop(after);
+
+    let now = house.clock.now_ms();
+    let alone = yard.plan_with(&Arc::new(masters(None)), BrokenSeals::Refuse, now).await;
+    assert!(matches!(alone, Err(BackupError::WrongMasterKey)));
+    let both = Arc::new(masters(Some(42)));
+    let plan = yard.plan_with(&both, BrokenSeals::Refuse, now).await.unwrap();
+    assert!(
+        matches!(plan.comparison(), Comparison::Known { ended, .. } if ended.len() == 1),
+        "a renewed digest is no other secret: {:?}",
+        plan.comparison()
+    );
+    plan.carry_out(Consent::EndWhatEnded, &mut seeded(3), &mut |_| ())
+        .await
+        .unwrap();
+    let back = open(Some(42), 61).await;
+    back.seal_anew().await.unwrap();
+    for (key, expected) in [(&renewed, "valid"), (&idle, "valid"), (&revoked, "revoked")] {
+        assert_eq!(code(&house, &back, &key.secret), expected);
+    }
+    back.renew_shown().await.unwrap();
+    back.rest().await;
+    drop(back);
+    let last = open(None, 62).await;
+    assert_eq!(
+        (code(&house, &last, &idle.secret).as_str(), last.alarms()),
+        ("valid", 0)
+    );
 }
