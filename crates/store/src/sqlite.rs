@@ -361,7 +361,7 @@ impl Store for Sqlite {
     }
 
     async fn bond(&self) -> Result<Option<Bond>, StoreError> {
-        self.readers.ask(|connection| dump::bond(connection)).await
+        self.readers.ask(dump::bond).await
     }
 
     async fn rebind(&self, expected: Option<Bond>, bond: Bond) -> Result<bool, StoreError> {

@@ -4,6 +4,7 @@
 
 mod attempts;
 mod members;
+mod ways;
 
 use std::collections::{BTreeMap, BTreeSet};
 
