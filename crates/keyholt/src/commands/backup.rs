@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use indicatif::ProgressBar;
 use keyholt_server::backup::{
-    self, BackupError, BrokenSeals, Comparison, Consent, Ended, Gap, Operators, Place, Plan, Progress, Request,
-    Restored, Seals, Step, Summary,
+    self, BackupError, BrokenSeals, Comparison, Consent, Ended, Gap, Operators, Passphrase, Place, Plan, Progress,
+    Request, Restored, Seals, Step, Summary,
 };
 use keyholt_server::config::{Config, Database};
 use serde_json::{Value, json};
@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use super::server::FOREIGN;
 use crate::context::Context;
 use crate::exit::Exit;
+use crate::intake::SecretInput;
 use crate::printer::Form;
 use crate::printer::table::{Card, Cell, Head, Table, Tone};
 use crate::trouble::Trouble;
@@ -30,8 +31,10 @@ const ACCEPTING: &str = "revive";
 pub enum BackupCommand {
     /// Write everything into a new file, whether the server runs or not
     #[command(
-        after_help = "The file holds no secrets and not the master key: keep a copy of that apart from it.\n\n\
-                      Example:\n  keyholt backup create --data /var/lib/keyholt --to /backup/keyholt-monday"
+        after_help = "The file holds no secrets and not the master key: keep a copy of that apart from it. It holds names,\n\
+                      rights and the audit trail: `--passphrase-file` encrypts it, in a form that `age` reads too.\n\n\
+                      Examples:\n  keyholt backup create --data /var/lib/keyholt --to /backup/keyholt-monday\n  \
+                      keyholt backup create --to /backup/keyholt-monday.age --passphrase-file /safe/passphrase"
     )]
     Create(Create),
     /// Say whether a backup is good, and what is in it
@@ -74,6 +77,9 @@ pub struct Create {
     /// The new file; none is ever overwritten
     #[arg(long, value_name = "FILE")]
     to: PathBuf,
+    /// Encrypt it with the passphrase in this file, or `-` for stdin
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<SecretInput>,
     #[command(flatten)]
     data: DataArguments,
 }
@@ -83,6 +89,9 @@ pub struct Create {
 pub struct Verify {
     /// The backup
     file: PathBuf,
+    /// Where the passphrase of an encrypted backup is: a file, or `-` for stdin
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<SecretInput>,
     #[command(flatten)]
     data: DataArguments,
 }
@@ -92,6 +101,9 @@ pub struct Verify {
 pub struct Restore {
     /// The backup
     file: PathBuf,
+    /// Where the passphrase of an encrypted backup is: a file, or `-` for stdin
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<SecretInput>,
     /// Bring every key back suspended, to be resumed once it was looked at
     #[arg(long, conflicts_with = "accept_gap")]
     suspend_all_keys: bool,
@@ -144,21 +156,25 @@ impl Create {
     async fn run(self, context: &mut Context, environment: Vec<(OsString, OsString)>) -> Result<Exit, Trouble> {
         let purpose = "make the backup";
         let config = self.data.load(environment)?;
+        let passphrase = read_passphrase(context, self.passphrase_file.as_ref())?;
         let place = Place::of(&config).map_err(|error| told(purpose, error))?;
         // Before the data are read: what the backup says of itself must not be more than it knows.
         let now = context.now();
         let bar = context.printer.spinner("reading");
         let made = async {
             let data = place.open(&mut *context.entropy).await?;
-            backup::create(&data, &self.to, now, &mut watch(&bar)).await
+            backup::create(&data, &self.to, passphrase.as_ref(), now, &mut watch(&bar)).await
         }
         .await;
         bar.finish_and_clear();
         let made = made.map_err(|error| told(purpose, error))?;
         show(context, &made, &self.to)?;
-        context
-            .printer
-            .say("Keep it apart from the master key: together they are everything.");
+        context.printer.say(match passphrase {
+            None => "Keep it apart from the master key: together they are everything.",
+            Some(_) => {
+                "It is encrypted. Keep it apart from its passphrase and from the master key; without both it is nothing."
+            }
+        });
         Ok(Exit::Yes)
     }
 }
@@ -172,8 +188,9 @@ impl Verify {
             Err(BackupError::NoMasterKey(_)) if !demanded => None,
             Err(error) => return Err(told(purpose, error)),
         };
+        let passphrase = read_passphrase(context, self.passphrase_file.as_ref())?;
         let bar = context.printer.progress("checking", 0);
-        let checked = backup::verify(&self.file, masters.as_ref(), &mut watch(&bar));
+        let checked = backup::verify(&self.file, passphrase.as_ref(), masters.as_ref(), &mut watch(&bar));
         bar.finish_and_clear();
         let summary = checked.map_err(|error| told(purpose, error))?;
         show(context, &summary, &self.file)?;
@@ -213,8 +230,10 @@ impl Restore {
         let config = self.data.load(environment)?;
         let into = Place::of(&config).map_err(|error| told(purpose, error))?;
         let masters = backup::read_master_keys(&config).map_err(|error| told(purpose, error))?;
+        let passphrase = read_passphrase(context, self.passphrase_file.as_ref())?;
         let request = Request {
             backup: &self.file,
+            passphrase: passphrase.as_ref(),
             into: &into,
             present: self.compare_with.as_ref(),
             masters: &masters,
@@ -306,6 +325,13 @@ impl Restore {
             }
         }
     }
+}
+
+/// The passphrase, where one was named: nobody is asked for it unbidden, most backups have none.
+fn read_passphrase(context: &mut Context, input: Option<&SecretInput>) -> Result<Option<Passphrase>, Trouble> {
+    let Some(input) = input else { return Ok(None) };
+    let text = context.read_secret(Some(input), "the passphrase")?;
+    Ok(Some(Passphrase::new(&text)))
 }
 
 fn tell_ended(context: &mut Context, ended: &[Ended]) {
@@ -429,6 +455,11 @@ fn told(purpose: &str, error: BackupError) -> Trouble {
     let trouble = Trouble::new(format!("cannot {purpose}")).because(&error);
     let trouble = match &error {
         BackupError::InUse => trouble.hint("`keyholt backup create` works beside a running server; a restore does not"),
+        BackupError::Encrypted => trouble.hint("`--passphrase-file` names the file that holds the passphrase"),
+        BackupError::NotEncrypted => {
+            trouble.hint("if it is the backup that you mean, leave out `--passphrase-file`; nothing was touched")
+        }
+        BackupError::WrongPassphrase => trouble.hint("`--passphrase-file` names the right one; nothing was touched"),
         BackupError::PreviousMasterKey(_) => {
             trouble.hint("`--master-key-previous-file` names the master key before; nothing was touched")
         }

@@ -1,5 +1,6 @@
 //! The command line as people and programs see it: exit code, stdout and stderr against a server that plays its part.
 
+mod backup;
 mod binary;
 mod desk;
 mod doctor;

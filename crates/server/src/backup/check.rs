@@ -11,6 +11,7 @@ use keyholt_core::secret::Pepper;
 use keyholt_store::{DumpLine, StoredRecord};
 use uuid::Uuid;
 
+use super::encrypted::Passphrase;
 use super::form::{Backup, Header, bad};
 use super::{BROKEN_SHOWN_MAX, BackupError, BrokenRow, Progress, Seals, Step, Summary, TOLD_EVERY, Watch};
 
@@ -59,8 +60,13 @@ impl Proof {
 }
 
 /// Reads a whole backup and says what is in it. Without the master keys seals are not checked.
-pub fn verify(path: &Path, masters: Option<&Arc<Masters>>, watch: Watch<'_>) -> Result<Summary, BackupError> {
-    let mut backup = Backup::open(path)?;
+pub fn verify(
+    path: &Path,
+    passphrase: Option<&Passphrase>,
+    masters: Option<&Arc<Masters>>,
+    watch: Watch<'_>,
+) -> Result<Summary, BackupError> {
+    let mut backup = Backup::open(path, passphrase)?;
     let proof = match masters {
         None => None,
         Some(masters) => Some(Proof::of_backup(masters, &mut backup)?),

@@ -6,14 +6,22 @@ use keyholt_core::time::Moment;
 use keyholt_store::DumpLine;
 
 use super::check::Tally;
+use super::encrypted::Passphrase;
 use super::form::{Header, Writer};
 use super::place::Data;
 use super::{BackupError, Progress, Step, Summary, TOLD_EVERY, Watch};
 
-/// Writes all data into a new file. `now` is before the data are read: the backup knows everything up to then.
-pub async fn create(data: &Data, to: &Path, now: Moment, watch: Watch<'_>) -> Result<Summary, BackupError> {
+/// Writes all data into a new file, encrypted where there is a passphrase. `now` is before the data are read: the backup
+/// knows everything up to then.
+pub async fn create(
+    data: &Data,
+    to: &Path,
+    passphrase: Option<&Passphrase>,
+    now: Moment,
+    watch: Watch<'_>,
+) -> Result<Summary, BackupError> {
     let header = Header::new(now);
-    let mut writer = Writer::begin(to, &header)?;
+    let mut writer = Writer::begin(to, passphrase, &header)?;
     let mut tally = Tally::default();
     let mut failed = None;
     data.dump(&mut |line: DumpLine| {

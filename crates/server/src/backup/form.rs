@@ -1,7 +1,7 @@
 //! The file: one JSON object on each line, and at the end the number of lines and the SHA-256 of all before.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, Write};
+use std::io::{self, BufRead, BufReader, Read, Seek, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -9,9 +9,9 @@ use aws_lc_rs::digest::{Context, SHA256};
 use keyholt_core::time::Moment;
 use keyholt_store::{DumpLine, Hex32};
 use serde::{Deserialize, Serialize};
-use tempfile::NamedTempFile;
 
 use super::BackupError;
+use super::encrypted::{Input, Output, Passphrase, unread};
 use super::order::Order;
 
 /// The format that this program writes, and the newest that it reads.
@@ -54,7 +54,7 @@ struct Format {
 
 /// Writes a backup under a temporary name; it gets its own when it is whole.
 pub(super) struct Writer {
-    file: BufWriter<NamedTempFile>,
+    file: Output,
     to: PathBuf,
     digest: Context,
     lines: u64,
@@ -64,7 +64,7 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Begins the file beside the place where it shall lie, readable by its owner alone.
-    pub(super) fn begin(to: &Path, header: &Header) -> Result<Self, BackupError> {
+    pub(super) fn begin(to: &Path, passphrase: Option<&Passphrase>, header: &Header) -> Result<Self, BackupError> {
         if to.exists() {
             return Err(BackupError::Exists(to.to_owned()));
         }
@@ -74,7 +74,7 @@ impl Writer {
             .tempfile_in(folder_of(to))
             .map_err(|error| trouble(to, error))?;
         let mut writer = Self {
-            file: BufWriter::with_capacity(256 * 1024, file),
+            file: Output::begin(file, passphrase).map_err(|error| trouble(to, error))?,
             to: to.to_owned(),
             digest: Context::new(&SHA256),
             lines: 0,
@@ -119,7 +119,7 @@ impl Writer {
         self.write(&trailer)?;
         let Self { file, to, .. } = self;
         let named = |error| trouble(&to, error);
-        let file = file.into_inner().map_err(|error| named(error.into_error()))?;
+        let file = file.finish().map_err(named)?;
         file.as_file().sync_all().map_err(named)?;
         file.persist_noclobber(&to).map_err(|error| match error.error.kind() {
             io::ErrorKind::AlreadyExists => BackupError::Exists(to.clone()),
@@ -134,28 +134,32 @@ impl Writer {
 
 /// A backup that was opened: the same file each time that it is read, whatever lies under its name by then.
 pub(super) struct Backup {
-    file: File,
+    input: Input,
     path: PathBuf,
+    size: u64,
 }
 
 impl Backup {
-    pub(super) fn open(path: &Path) -> Result<Self, BackupError> {
+    pub(super) fn open(path: &Path, passphrase: Option<&Passphrase>) -> Result<Self, BackupError> {
+        let file = File::open(path).map_err(|error| trouble(path, error))?;
+        let size = file.metadata().map_err(|error| trouble(path, error))?.len();
         Ok(Self {
-            file: File::open(path).map_err(|error| trouble(path, error))?,
+            input: Input::open(path, file, passphrase)?,
             path: path.to_owned(),
+            size,
         })
     }
 
     /// Reads it from its first line.
     pub(super) fn read(&mut self) -> Result<Reader<'_>, BackupError> {
-        self.file.rewind().map_err(|error| trouble(&self.path, error))?;
-        Reader::of(&self.file, &self.path)
+        self.input.rewind().map_err(|error| unread(&self.path, 1, error))?;
+        Reader::of(self)
     }
 }
 
 /// Reads a backup line by line. What it hands out is only to be believed once it said that there is no more.
 pub(super) struct Reader<'a> {
-    input: BufReader<&'a File>,
+    input: BufReader<&'a mut Input>,
     path: &'a Path,
     digest: Context,
     line: Vec<u8>,
@@ -167,16 +171,15 @@ pub(super) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn of(file: &'a File, path: &'a Path) -> Result<Self, BackupError> {
-        let metadata = file.metadata().map_err(|error| trouble(path, error))?;
+    fn of(backup: &'a mut Backup) -> Result<Self, BackupError> {
         let mut reader = Self {
-            input: BufReader::with_capacity(256 * 1024, file),
-            path,
+            input: BufReader::with_capacity(256 * 1024, &mut backup.input),
+            path: &backup.path,
             digest: Context::new(&SHA256),
             line: Vec::new(),
             number: 0,
             bytes: 0,
-            size: metadata.len(),
+            size: backup.size,
             order: Order::default(),
             header: Header::new(Moment::from_ms(0)),
         };
@@ -203,12 +206,12 @@ impl<'a> Reader<'a> {
         self.number
     }
 
-    /// How many bytes were read.
+    /// How many bytes were read, decrypted ones where the file is encrypted.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// How many bytes the file has.
+    /// How many bytes the file has: as many as can be read, or a few more where it is encrypted.
     pub(super) fn size(&self) -> u64 {
         self.size
     }
@@ -241,7 +244,10 @@ impl<'a> Reader<'a> {
                 "it does not agree with the lines before it: the file was altered",
             ));
         }
-        let more = self.input.fill_buf().map_err(|error| trouble(self.path, error))?;
+        let more = self
+            .input
+            .fill_buf()
+            .map_err(|error| unread(self.path, self.number + 1, error))?;
         if more.is_empty() {
             Ok(())
         } else {
@@ -255,7 +261,7 @@ impl<'a> Reader<'a> {
         let read = (&mut self.input)
             .take(LINE_BYTES_MAX as u64)
             .read_until(b'\n', &mut self.line)
-            .map_err(|error| trouble(self.path, error))?;
+            .map_err(|error| unread(self.path, self.number, error))?;
         self.bytes += read as u64;
         match self.line.last() {
             Some(b'\n') => Ok(()),
@@ -278,7 +284,7 @@ fn folder_of(path: &Path) -> &Path {
         .unwrap_or(Path::new("."))
 }
 
-fn trouble(path: &Path, error: io::Error) -> BackupError {
+pub(super) fn trouble(path: &Path, error: io::Error) -> BackupError {
     BackupError::File {
         path: path.to_owned(),
         error,

@@ -1,12 +1,13 @@
 //! Backups: one file that holds everything but secrets and the master key, and a way back that revives nothing silently.
 //!
 //! A backup is JSON Lines: a header, a store's dump, and a trailer with the number of lines and the SHA-256 of all of
-//! them. It is made beside a running server or from the data of a stopped one, and restored where no server runs.
+//! them, encrypted as a whole where there is a passphrase. It is made beside a running server or from the data of a stopped one, and restored where no server runs.
 
 mod apply;
 mod check;
 mod compare;
 mod create;
+mod encrypted;
 mod form;
 mod order;
 mod place;
@@ -24,6 +25,7 @@ use uuid::Uuid;
 pub use check::verify;
 pub use compare::{Comparison, Ended, Gap, Was};
 pub use create::create;
+pub use encrypted::{Passphrase, WORK_FACTOR, WORK_FACTOR_MAX};
 pub use place::{Data, Place, read_master_keys};
 pub use restore::{BrokenSeals, Consent, Operators, Plan, Request, Restored, plan};
 
@@ -138,6 +140,15 @@ pub enum BackupError {
         /// What is wrong with it.
         says: String,
     },
+    /// The backup is encrypted and nobody gave its passphrase.
+    #[error("the backup is encrypted; it is read with its passphrase only")]
+    Encrypted,
+    /// There is a passphrase, and the backup is not encrypted.
+    #[error("the backup is not encrypted, and a passphrase was given for it")]
+    NotEncrypted,
+    /// The passphrase opens nothing.
+    #[error("the passphrase is not the one that the backup was encrypted with, or the header of the file was altered")]
+    WrongPassphrase,
     /// A newer program made the backup.
     #[error("the backup has format {found}, this program knows up to {known}: use the newer program")]
     TooNew {
@@ -211,6 +222,8 @@ impl BackupError {
         matches!(
             self,
             Self::Bad { .. }
+                | Self::NotEncrypted
+                | Self::WrongPassphrase
                 | Self::WrongMasterKey
                 | Self::PreviousMasterKey(_)
                 | Self::BrokenSeals(_)

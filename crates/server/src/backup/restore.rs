@@ -15,6 +15,7 @@ use keyholt_store::{EventNumber, Held, Limit, Sqlite, Store};
 use super::apply::Restoring;
 use super::check::{Proof, check};
 use super::compare::{Comparison, Gap, compare};
+use super::encrypted::Passphrase;
 use super::form::Backup;
 use super::place::{Place, connect};
 use super::{BackupError, Seals, Summary, Watch};
@@ -23,6 +24,8 @@ use super::{BackupError, Seals, Summary, Watch};
 pub struct Request<'a> {
     /// The backup.
     pub backup: &'a Path,
+    /// Its passphrase, where it is encrypted.
+    pub passphrase: Option<&'a Passphrase>,
     /// Where the data shall lie: nobody may work on it now.
     pub into: &'a Place,
     /// The data in use until now, where they do not lie in the same place.
@@ -104,7 +107,7 @@ pub async fn plan(
     entropy: &mut (dyn Entropy + Send),
     watch: Watch<'_>,
 ) -> Result<Plan, BackupError> {
-    let mut backup = Backup::open(request.backup)?;
+    let mut backup = Backup::open(request.backup, request.passphrase)?;
     let proof = Proof::of_backup(request.masters, &mut backup)?;
     let summary = check(&mut backup, Some(&proof), watch)?;
     if let (Seals::Checked { count, .. }, BrokenSeals::Refuse) = (&summary.seals, request.broken)

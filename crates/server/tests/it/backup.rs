@@ -1,5 +1,6 @@
 //! Stories about backups: what is in the file, when it is refused, and that nothing comes back to life by it.
 
+mod encrypted;
 mod file;
 mod revive;
 mod way_back;
@@ -13,7 +14,7 @@ use keyholt_core::entropy::Entropy;
 use keyholt_core::seal::MasterKey;
 use keyholt_core::time::Span;
 use keyholt_server::backup::{
-    self, BackupError, BrokenSeals, Comparison, Consent, Data, Gap, Place, Plan, Request, Restored, Summary,
+    self, BackupError, BrokenSeals, Comparison, Consent, Data, Gap, Passphrase, Place, Plan, Request, Restored, Summary,
 };
 use keyholt_server::clock::Clock;
 use keyholt_server::keeper::Keeper;
@@ -25,13 +26,20 @@ use crate::house::{House, keeper_on, seeded};
 /// A folder with a database, backups beside it, and at times a server on it.
 struct Yard {
     folder: TempDir,
+    /// What the backups are encrypted with, if they are.
+    passphrase: Option<&'static str>,
 }
 
 impl Yard {
     fn new() -> Self {
         Self {
             folder: tempfile::tempdir().unwrap(),
+            passphrase: None,
         }
+    }
+
+    fn passphrase(&self) -> Option<Passphrase> {
+        self.passphrase.map(Passphrase::new)
     }
 
     fn database(&self) -> PathBuf {
@@ -55,7 +63,9 @@ impl Yard {
     async fn back_up(&self, house: &House) -> Summary {
         let data = self.place().open(&mut seeded(1)).await.unwrap();
         let now = house.keeper.now();
-        let made = backup::create(&data, &self.backup(), now, &mut |_| ()).await.unwrap();
+        let made = backup::create(&data, &self.backup(), self.passphrase().as_ref(), now, &mut |_| ())
+            .await
+            .unwrap();
         keep(&self.backup());
         made
     }
@@ -66,9 +76,10 @@ impl Yard {
     }
 
     async fn plan_with(&self, masters: &Arc<Masters>, broken: BrokenSeals, now: i64) -> Result<Plan, BackupError> {
-        let (backup, into) = (self.backup(), self.place());
+        let (backup, into, passphrase) = (self.backup(), self.place(), self.passphrase());
         let request = Request {
             backup: &backup,
+            passphrase: passphrase.as_ref(),
             into: &into,
             present: None,
             masters,

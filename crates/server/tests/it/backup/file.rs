@@ -41,6 +41,7 @@ async fn a_backup_brings_back_what_was_there_whatever_the_store() {
     let made = backup::create(
         &Data::Opened(Arc::clone(&house.store)),
         &yard.backup(),
+        None,
         house.keeper.now(),
         &mut |_| (),
     )
@@ -71,7 +72,7 @@ async fn a_backup_brings_back_what_was_there_whatever_the_store() {
     );
     let second = Yard::new();
     let data = Data::Opened(Arc::new(store));
-    backup::create(&data, &second.backup(), house.keeper.now(), &mut |_| ())
+    backup::create(&data, &second.backup(), None, house.keeper.now(), &mut |_| ())
         .await
         .unwrap();
     second.restore(&house, Consent::AcceptGap).await.unwrap();
@@ -109,7 +110,7 @@ async fn no_backup_is_overwritten() {
     yard.back_up(&house).await;
     let before = fs::read(yard.backup()).unwrap();
     let data = yard.place().open(&mut seeded(1)).await.unwrap();
-    let again = backup::create(&data, &yard.backup(), house.keeper.now(), &mut |_| ()).await;
+    let again = backup::create(&data, &yard.backup(), None, house.keeper.now(), &mut |_| ()).await;
     assert!(matches!(again, Err(BackupError::Exists(_))));
     assert_eq!(fs::read(yard.backup()).unwrap(), before);
 }
@@ -151,6 +152,7 @@ async fn a_backup_made_while_somebody_writes_is_of_one_instant() {
         heads.insert(yard.back_up(&house).await.events);
         backup::verify(
             &yard.backup(),
+            None,
             Some(&Arc::new(MasterKey::new([42; 32]).into())),
             &mut |_| (),
         )
@@ -207,7 +209,7 @@ async fn an_altered_byte_anywhere_is_noticed() {
         let mut altered = good.clone();
         altered[at] ^= 1 << (at % 7);
         fs::write(yard.backup(), &altered).unwrap();
-        let verdict = backup::verify(&yard.backup(), None, &mut |_| ());
+        let verdict = backup::verify(&yard.backup(), None, None, &mut |_| ());
         assert!(verdict.is_err(), "byte {at} of {} was altered unnoticed", good.len());
         if at % 16 == 0 {
             assert!(yard.plan(house.clock.now_ms()).await.is_err());
@@ -236,14 +238,14 @@ async fn a_cut_off_backup_is_refused_with_the_line_where_it_ends() {
     for at in numbers(6).map(|number| number % good.len()).take(60).chain(cuts) {
         fs::write(yard.backup(), &good[..at]).unwrap();
         let lines = good[..at].iter().filter(|byte| **byte == b'\n').count() as u64;
-        match backup::verify(&yard.backup(), None, &mut |_| ()) {
+        match backup::verify(&yard.backup(), None, None, &mut |_| ()) {
             Err(BackupError::Bad { line, .. }) => assert_eq!(line, lines + 1),
             other => panic!("cut at {at}: {other:?}"),
         }
     }
     fs::write(yard.backup(), [&good[..], b"\n"].concat()).unwrap();
     assert!(
-        backup::verify(&yard.backup(), None, &mut |_| ()).is_err(),
+        backup::verify(&yard.backup(), None, None, &mut |_| ()).is_err(),
         "more after the end"
     );
 }
@@ -269,11 +271,12 @@ async fn a_changed_row_with_a_right_checksum_is_told_by_its_seal() {
     .unwrap();
 
     assert!(
-        backup::verify(&yard.backup(), None, &mut |_| ()).is_ok(),
+        backup::verify(&yard.backup(), None, None, &mut |_| ()).is_ok(),
         "only the seal knows"
     );
     let summary = backup::verify(
         &yard.backup(),
+        None,
         Some(&Arc::new(MasterKey::new([42; 32]).into())),
         &mut |_| (),
     )
@@ -316,7 +319,7 @@ async fn another_master_key_is_refused_before_anything_is_touched() {
     let before = yard.files();
     let other = Arc::new(MasterKey::new([43; 32]).into());
     assert!(matches!(
-        backup::verify(&yard.backup(), Some(&other), &mut |_| ()),
+        backup::verify(&yard.backup(), None, Some(&other), &mut |_| ()),
         Err(BackupError::WrongMasterKey)
     ));
     let plan = yard.plan_with(&other, BrokenSeals::Refuse, house.clock.now_ms()).await;
@@ -329,12 +332,12 @@ async fn a_file_of_a_newer_program_is_refused_as_such() {
     let yard = Yard::new();
     fs::write(yard.backup(), "{\"keyholt_backup\":2,\"more\":[]}\n").unwrap();
     assert!(matches!(
-        backup::verify(&yard.backup(), None, &mut |_| ()),
+        backup::verify(&yard.backup(), None, None, &mut |_| ()),
         Err(BackupError::TooNew { found: 2, known: 1 })
     ));
     for nothing in ["", "\n", "{}\n", "[1]\n", "key\n", "{\"keyholt_backup\":1}\n"] {
         fs::write(yard.backup(), nothing).unwrap();
-        let verdict = backup::verify(&yard.backup(), None, &mut |_| ());
+        let verdict = backup::verify(&yard.backup(), None, None, &mut |_| ());
         assert!(
             matches!(verdict, Err(BackupError::Bad { line: 1, .. })),
             "{nothing:?}: {verdict:?}"

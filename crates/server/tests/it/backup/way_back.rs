@@ -222,6 +222,7 @@ async fn the_data_in_use_until_now_may_lie_elsewhere() {
     let (backup, into, present) = (yard.backup(), elsewhere.place(), yard.place());
     let request = Request {
         backup: &backup,
+        passphrase: None,
         into: &into,
         present: Some(&present),
         masters: &Arc::new(MasterKey::new([42; 32]).into()),
