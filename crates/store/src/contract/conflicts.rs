@@ -223,7 +223,14 @@ pub async fn a_secret_stands_in_one_place(store: &dyn Store) {
     let leave: Permit<WriteKeys> = world.leave(world.acme.id);
     let (ended, end) = end_grace(&leave, &turned, None, world.now).expect("a grace");
     world.commit(store, end).await.expect("the end of the grace");
-    world.commit(store, again).await.expect("the old secret is free again");
+    let made = world.commit(store, again.clone()).await;
+    assert!(is_taken(&made), "a secret out of use is remembered: {made:?}");
+    let (ended, rotation) = rotated(&mut world, &ended, Span::ZERO, b"the secret number 3");
+    world.commit(store, rotation).await.expect("another rotation");
+    world
+        .commit(store, again)
+        .await
+        .expect("until the next rotation, then it is free again");
     let (_, reuse) = world.issued(client_made(&world, owner, "reuse", b"the secret number 2"));
     let made = world.commit(store, reuse.clone()).await;
     assert!(is_taken(&made), "{made:?}");

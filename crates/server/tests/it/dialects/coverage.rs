@@ -124,7 +124,7 @@ fn needing_a_scope(speaker: &Speaker) -> impl Iterator<Item = Operation> {
 /// The action that an attempt is told as: an import has many events where it is done, and one where it is not.
 fn attempted(operation: &Operation) -> &'static str {
     match operation.id {
-        "import" => "key.import",
+        "import" => "key.issue",
         _ => operation.audit.unwrap_or_default(),
     }
 }

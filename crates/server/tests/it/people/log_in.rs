@@ -129,28 +129,27 @@ async fn unknown_wrong_and_suspended_are_one_answer() {
     assert!(house.log_in("ada", STAPLE, tokens()).await.is_ok());
 }
 
-/// The same work, so the same time: measured as the median of some, in either order.
+/// The same work, so the same time: that of the run which was disturbed least. A busy machine disturbs many, so there are as many
+/// as it takes, up to a limit; what really takes longer does so every time.
 #[tokio::test]
 async fn an_unknown_name_takes_as_long_as_a_wrong_password() {
+    const RUNS_MOST: usize = 80;
     let house = House::open().await;
-    for n in 0..15 {
-        house.person(&format!("user-{n}")).await;
-    }
-    let mut times: [Vec<u128>; 2] = Default::default();
-    for n in 0..15 {
-        for (place, login) in [format!("user-{n}"), format!("nobody-{n}")].into_iter().enumerate() {
+    let (mut known, mut unknown) = (u128::MAX, u128::MAX);
+    for n in 0..RUNS_MOST {
+        let person = format!("user-{n}");
+        house.person(&person).await;
+        for (login, least) in [(person, &mut known), (format!("nobody-{n}"), &mut unknown)] {
             let began = Instant::now();
             assert!(house.log_in(&login, KETTLE, tokens()).await.is_err());
-            times[place].push(began.elapsed().as_micros());
+            *least = began.elapsed().as_micros().min(*least);
+        }
+        // The hash is nearly all of it.
+        if n >= 15 && known.max(unknown) * 100 <= known.min(unknown) * 115 {
+            return;
         }
     }
-    let [known, unknown] = times.map(|mut times| {
-        times.sort_unstable();
-        times[times.len() / 2]
-    });
-    // The hash is nearly all of it. On a busy machine single runs differ by more than the rule allows medians to.
-    let (least, most) = (known.min(unknown), known.max(unknown));
-    assert!(most * 100 <= least * 125, "known {known} µs, unknown {unknown} µs");
+    panic!("known {known} µs, unknown {unknown} µs");
 }
 
 #[tokio::test]
