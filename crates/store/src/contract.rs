@@ -1,6 +1,6 @@
 //! The contract of a store as stories; every engine must tell all of them with the same end.
 //!
-//! ```ignore
+//! ```text
 //! keyholt_store::contract!(sqlite, make_store());   // make_store() -> impl Future<Output = (impl Store, guard)>
 //! ```
 
