@@ -28,7 +28,8 @@ async function tellRecorder(what) {
 /** A reporter of what one client does. The steps of a program go on from each other, so the first failure ends it. */
 export function client(name) {
   return async (step, run) => {
-    await tellRecorder({ name: `${name} ${step}` });
+    // Whom it has signed in, the SDK asks by itself, once or twice.
+    await tellRecorder({ name: `${name} ${step}`, by_itself: "GET /api/v1/users/me" });
     try {
       await run();
     } catch (error) {
