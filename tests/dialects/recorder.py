@@ -81,10 +81,9 @@ class Recorder:
         self.names = Names()
         self.scenes: dict[str, list[str]] = {}
         self.scene = "before the first scene"
-        self.scene_before = self.scene
         # What a client asks by itself, in the midst of a scene or when the next one has begun.
         self.by_itself = ""
-        self.said_again: dict[str, str] = {}
+        self.said_by_itself: dict[str, str] = {}
         self.is_paused = False
         self.lock = threading.Lock()
         recorder = self
@@ -106,8 +105,7 @@ class Recorder:
                 with recorder.lock:
                     told = json.loads(self.rfile.read(min(length, BODY_BYTES_MAX)))
                     recorder.by_itself = told.get("by_itself", recorder.by_itself)
-                    if "name" in told:
-                        recorder.scene_before, recorder.scene = recorder.scene, told["name"]
+                    recorder.scene = told.get("name", recorder.scene)
                     recorder.is_paused = told.get("pause", recorder.is_paused)
                     if "secret" in told:
                         recorder.names.told[told["secret"]] = told["kind"]
@@ -142,7 +140,7 @@ class Recorder:
                 for made in MADE_UP.findall(answered.decode(errors="replace")):
                     self.names.told.setdefault(made, "random")
             if not self.is_paused and request.path != BESIDE:
-                self.write_down(f"{request.command} {request.path}", self.exchange(request, body, answer, answered))
+                self.write_down(f"{request.command} {request.path}", answer.status, self.exchange(request, body, answer, answered))
         request.send_response(answer.status, answer.reason)
         for name, value in answer.getheaders():
             if name.lower() not in ("transfer-encoding", "content-length", "connection"):
@@ -152,13 +150,12 @@ class Recorder:
         request.wfile.write(answered)
         connection.close()
 
-    def write_down(self, asked: str, exchange: str) -> None:
-        """Adds to the scene what was said; what a client asks by itself, only if it was not said a moment ago, or nothing else
-        is said in the scene."""
+    def write_down(self, asked: str, status: int, exchange: str) -> None:
+        """Adds to the scene what was said; what a client asks by itself, only if it is refused, once, or if nothing else is said."""
         scene = self.scenes.setdefault(self.scene, [])
-        if asked == self.by_itself and exchange in [*self.scenes.get(self.scene_before, []), *scene]:
-            self.said_again[self.scene] = exchange
-        else:
+        if asked == self.by_itself and status == 200:
+            self.said_by_itself.setdefault(self.scene, exchange)
+        elif asked != self.by_itself or exchange not in scene:
             scene.append(exchange)
 
     def exchange(self, request, body: bytes, answer, answered: bytes) -> str:
@@ -177,7 +174,7 @@ class Recorder:
         for number, (scene, exchanges) in enumerate(self.scenes.items(), 1):
             slug = re.sub(r"[^a-z0-9]+", "-", scene.lower()).strip("-")
             # Cleaned at the end: a program may learn only from an answer what in it is secret.
-            text = self.names.clean("\n\n".join(exchanges or [self.said_again[scene]]))
+            text = self.names.clean("\n\n".join(exchanges or [self.said_by_itself[scene]]))
             files[f"{number:0{width}}-{slug}.txt"] = f"# {scene}\n\n{text}\n"
         return files
 
