@@ -1,13 +1,11 @@
-//! What answers the requests of one connection: the short way for verify, the router for everything else.
+//! What answers the requests of one connection: the short way for verify, the desk of a dialect, the native router.
 
-use std::cell::Cell;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::ConnectInfo;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Response};
 use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited};
@@ -15,8 +13,10 @@ use hyper::body::Body as _;
 use keyholt_api::code::Code;
 use tower::ServiceExt;
 
+use crate::config::Mount;
 use crate::dialects::Desk;
-use crate::http::{Fail, Settings, client_address};
+use crate::http::arrival::REQUEST_ID;
+use crate::http::{Arrival, Fail, RequestIds, Settings, client_address};
 use crate::keeper::Keeper;
 use crate::listen::{Connection, Plain, PlainAnswer, Refusal, RequestBody, Service, Way};
 use crate::swift::{self, Asked, Memo};
@@ -25,12 +25,10 @@ use crate::swift::{self, Asked, Memo};
 ///
 /// SECURITY: it is held before anybody proved a right to send it, so it must be small, whatever the settings allow.
 const SHORT_BODY_BYTES_MAX: usize = 64 << 10;
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What all connections of one worker share.
 pub struct Worker {
     door: Door,
-    router: Router,
     ids: RequestIds,
 }
 
@@ -43,6 +41,10 @@ pub enum Door {
         keeper: Arc<Keeper>,
         /// What the operator decided about the doors.
         settings: Arc<Settings>,
+        /// The desks of the dialects, each with the path that it is below.
+        mounts: Vec<(Mount, Desk)>,
+        /// What answers all the rest.
+        router: Router,
     },
     /// One dialect and nothing else.
     Dialect(Desk),
@@ -50,10 +52,9 @@ pub enum Door {
 
 impl Worker {
     /// A worker's share of the house. `start` tells this process's request ids from any other's.
-    pub fn new(door: Door, router: Router, start: [u8; 8]) -> Self {
+    pub fn new(door: Door, start: [u8; 8]) -> Self {
         Self {
             door,
-            router,
             ids: RequestIds::new(start),
         }
     }
@@ -93,9 +94,25 @@ impl Front {
     }
 
     async fn routed(&self, mut request: Request<Body>) -> Response<Either<Full<Bytes>, Body>> {
-        request.extensions_mut().insert(ConnectInfo(self.connection.peer));
-        let answered = self.worker.router.clone().oneshot(request).await;
-        answered.unwrap_or_else(|never| match never {}).map(Either::Right)
+        let arrival = Arrival {
+            peer: self.connection.peer.ip(),
+            id: self.worker.ids.next(),
+        };
+        let (mount, desk) = match &self.worker.door {
+            Door::Dialect(desk) => (None, desk),
+            Door::Native { mounts, router, .. } => {
+                let path = request.uri().path();
+                match mounts.iter().find(|(mount, _)| mount.rest(path).is_some()) {
+                    Some((mount, desk)) => (Some(mount), desk),
+                    None => {
+                        request.extensions_mut().insert(arrival);
+                        let answered = router.clone().oneshot(request).await;
+                        return answered.unwrap_or_else(|never| match never {}).map(Either::Right);
+                    }
+                }
+            }
+        };
+        desk.answer(request, mount, arrival).await.map(Either::Right)
     }
 }
 
@@ -105,7 +122,7 @@ impl Service for Front {
     const PLAIN_TARGETS: &'static [&'static str] = &[swift::SINGLE, swift::BATCH];
 
     fn answer_plain(&self, request: &Plain<'_>, answer: &mut PlainAnswer) -> Way {
-        let Door::Native { keeper, settings } = &self.worker.door else {
+        let Door::Native { keeper, settings, .. } = &self.worker.door else {
             return Way::Long;
         };
         let peer = self.connection.peer.ip();
@@ -120,7 +137,8 @@ impl Service for Front {
             return Way::Long;
         }
         answer.header_lines.extend_from_slice(HEADER_LINES.as_bytes());
-        self.worker.ids.write_next(&mut answer.header_lines);
+        let id = self.worker.ids.next();
+        answer.header_lines.extend_from_slice(id.as_str().as_bytes());
         answer.header_lines.extend_from_slice(b"\r\n");
         Way::Short
     }
@@ -132,7 +150,7 @@ impl Service for Front {
         let (uri, peer) = (request.uri(), self.connection.peer.ip());
         let may_be_swift = length.is_some() && request.method() == Method::POST && uri.query().is_none();
         let (keeper, settings) = match &self.worker.door {
-            Door::Native { keeper, settings }
+            Door::Native { keeper, settings, .. }
                 if may_be_swift && !settings.misses_encryption(peer, request.headers()) =>
             {
                 (keeper, settings)
@@ -164,11 +182,10 @@ impl Service for Front {
             Refusal::Panicked => Code::Internal,
         };
         let id = self.worker.ids.next();
-        let id = id.to_str().unwrap_or_default();
         let fail = Fail::saying(code, refusal.to_string());
         match &self.worker.door {
-            Door::Native { .. } => fail.problem(id),
-            Door::Dialect(desk) => desk.complain(&fail, id),
+            Door::Native { .. } => fail.problem(id.as_str()),
+            Door::Dialect(desk) => desk.complain(&fail, id.as_str()),
         }
         .map(Either::Right)
     }
@@ -185,7 +202,7 @@ fn response(answer: PlainAnswer, ids: &RequestIds) -> Response<Full<Bytes>> {
     for (name, value) in HEADER_LINES.split("\r\n").filter_map(|line| line.split_once(": ")) {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
-    headers.insert(REQUEST_ID, ids.next());
+    headers.insert(REQUEST_ID, ids.next().header());
     response
 }
 
@@ -197,47 +214,5 @@ async fn whole(body: RequestBody) -> Result<Bytes, Body> {
         Err(error) => Err(Body::from_stream(futures_util::stream::once(async {
             Err::<Bytes, _>(error)
         }))),
-    }
-}
-
-/// Request ids that cost no randomness: where this process began, and a count.
-struct RequestIds {
-    start: [u8; 16],
-    count: Cell<u64>,
-}
-
-impl RequestIds {
-    fn new(start: [u8; 8]) -> Self {
-        let mut text = [0; 16];
-        write_hex(u64::from_be_bytes(start), &mut text);
-        Self {
-            start: text,
-            count: Cell::new(0),
-        }
-    }
-
-    fn next(&self) -> HeaderValue {
-        let mut text = Vec::with_capacity(REQUEST_ID_BYTES);
-        self.write_next(&mut text);
-        HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("-"))
-    }
-
-    fn write_next(&self, out: &mut Vec<u8>) {
-        let count = self.count.get();
-        self.count.set(count.wrapping_add(1));
-        let mut text = [b'-'; REQUEST_ID_BYTES];
-        let (start, number) = text.split_at_mut(17);
-        start[..16].copy_from_slice(&self.start);
-        write_hex(count, number);
-        out.extend_from_slice(&text);
-    }
-}
-
-const REQUEST_ID_BYTES: usize = 33;
-
-/// A number as sixteen hexadecimal digits.
-fn write_hex(number: u64, text: &mut [u8]) {
-    for (place, digit) in text.iter_mut().rev().enumerate() {
-        *digit = b"0123456789abcdef"[(number >> (place * 4) & 15) as usize];
     }
 }

@@ -165,31 +165,24 @@ pub async fn start(config: &Config) -> Result<(Running, FirstStart), StartError>
     tasks.push(tokio::spawn(background.run(Arc::clone(&keeper))));
 
     let settings = Arc::new(http::Settings::new(config));
-    let mut router = http::router(Arc::clone(&keeper), Arc::clone(&settings));
-    let (mut others, mut spoken) = (Vec::new(), Vec::new());
+    let (mut mounts, mut others, mut spoken) = (Vec::new(), Vec::new(), Vec::new());
     for (desk, setting) in dialects::desks(&keeper, &config.dialects, &settings) {
         if let Some(mount) = &setting.mount {
-            router = router.nest_service(mount.as_str(), dialects::router(desk.clone()));
+            mounts.push((mount.clone(), desk.clone()));
             spoken.push((setting.name, format!("{url}{}", mount.as_str())));
         }
         if let Some((listener, address)) = setting.listen.and_then(|_| ears.pop_front()) {
-            let door = Door::Dialect(desk.clone());
-            others.push(serve(
-                config,
-                &transport,
-                listener,
-                address,
-                door,
-                dialects::router(desk),
-            )?);
+            others.push(serve(config, &transport, listener, address, Door::Dialect(desk))?);
             spoken.push((setting.name, format!("{scheme}://{address}")));
         }
     }
     let door = Door::Native {
         keeper: Arc::clone(&keeper),
-        settings,
+        settings: Arc::clone(&settings),
+        mounts,
+        router: http::router(Arc::clone(&keeper), settings),
     };
-    let handle = serve(config, &transport, listener, address, door, router)?;
+    let handle = serve(config, &transport, listener, address, door)?;
     Ok((
         Running {
             keeper,
@@ -219,14 +212,13 @@ fn serve(
     listener: TcpListener,
     address: SocketAddr,
     door: Door,
-    router: axum::Router,
 ) -> Result<Handle, StartError> {
     let processors = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let workers = config.workers.on(processors);
     listen::listen(listener, transport, workers, (&config.limits).into(), move |_| {
         let mut start = [0; 8];
         SystemEntropy.fill(&mut start);
-        let worker = Rc::new(Worker::new(door.clone(), router.clone(), start));
+        let worker = Rc::new(Worker::new(door.clone(), start));
         move |connection| Front::new(Rc::clone(&worker), connection)
     })
     .map_err(|error| StartError::Listen { address, error })

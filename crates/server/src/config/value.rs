@@ -260,15 +260,24 @@ impl Mount {
         &self.0
     }
 
+    /// What is left of a path that is the mount or below it: `/`, or `/` and more.
+    ///
+    /// Two slashes after the mount are one: the address that a client was told may end in one of them.
+    #[must_use]
+    pub fn rest<'a>(&self, path: &'a str) -> Option<&'a str> {
+        match path.strip_prefix(self.as_str())? {
+            "" => Some("/"),
+            rest => {
+                let words = rest.strip_prefix('/')?;
+                Some(if words.starts_with('/') { words } else { rest })
+            }
+        }
+    }
+
     /// Whether one of the two is, or is below, the other.
     #[must_use]
     pub fn overlaps(&self, other: &Self) -> bool {
-        let below = |outer: &str, inner: &str| {
-            inner
-                .strip_prefix(outer)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        };
-        below(&self.0, &other.0) || below(&other.0, &self.0)
+        self.rest(&other.0).is_some() || other.rest(&self.0).is_some()
     }
 }
 
@@ -546,6 +555,21 @@ mod tests {
         }
         let [a, ab, b] = ["/a", "/a/b", "/ab"].map(|text| Mount::read(text).unwrap());
         assert!(a.overlaps(&a) && a.overlaps(&ab) && ab.overlaps(&a) && !a.overlaps(&b));
+        for (path, rest) in [
+            ("/a", Some("/")),
+            ("/a/", Some("/")),
+            ("/a/b", Some("/b")),
+            ("/a//b/", Some("/b/")),
+            ("/a///b", Some("//b")),
+            ("/a//", Some("/")),
+            ("/ab", None),
+            ("/A/b", None),
+            ("/b/a", None),
+            ("*", None),
+            ("", None),
+        ] {
+            assert_eq!(a.rest(path), rest, "{path}");
+        }
     }
 
     #[test]

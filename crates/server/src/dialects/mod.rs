@@ -6,17 +6,19 @@
 //!
 //! ```text
 //! envelope ── id, source, headers, panics, failures in the dialect's own words     envelope.rs
-//!   └─ handler: one line of arguments, one call                                    meerschaum/, datalayer/, …
-//!        ├─ who calls                                                              caller.rs
-//!        ├─ query, body                                                            reading.rs
-//!        ├─ what only the dialect knows of a key, in the key's metadata            notes.rs
-//!        └─ answer, or `Fail`, as everywhere
+//!   └─ table: from method and path to handler                                      table.rs
+//!        └─ handler: one line of arguments, one call                               meerschaum/, datalayer/, …
+//!             ├─ who calls                                                         caller.rs
+//!             ├─ what the path names, query, body                                  reading.rs
+//!             ├─ what only the dialect knows of a key, in the key's metadata       notes.rs
+//!             └─ answer, or `Fail`, as everywhere
 //! ```
 //!
 //! A dialect's routes and its table of operations are one and the same list ([`Dialect::routes`]), from which the coverage
 //! tests are driven: a route without an authorization row and an audit row cannot be written.
 //!
-//! Where it is: below a path of the main listener, or on a listener of its own, or both.
+//! Where it is: below a path of the main listener, or on a listener of its own, or both. Either way a request comes straight
+//! from the front to the desk of its dialect.
 //!
 //! A new dialect is: a folder here, a line in [`DIALECTS`], its three settings in `config/setting.rs`, and a `Speaker` in
 //! `tests/it/dialects/coverage.rs`. Tests tell which of these is missing.
@@ -30,16 +32,15 @@ mod meerschaum;
 pub mod notes;
 pub mod reading;
 mod stackauth;
+mod table;
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use axum::Router;
 use axum::extract::Request;
 use axum::handler::Handler;
-use axum::middleware::{Next, from_fn, from_fn_with_state};
-use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodFilter, MethodRouter, on};
+use axum::response::Response;
 use http::request::Parts;
 use http::{HeaderMap, Method, Uri};
 use keyholt_api::code::Code;
@@ -51,10 +52,11 @@ pub use self::datalayer::Datalayer;
 pub use self::directus::Directus;
 pub use self::meerschaum::Meerschaum;
 pub use self::stackauth::StackAuth;
-use crate::config;
+use self::table::{Act, Answering, Table};
+use crate::config::{self, Mount};
 use crate::http::credential::{self, Misplaced};
 use crate::http::fail::Answer;
-use crate::http::{Fail, Needs, Operation, Settings};
+use crate::http::{Arrival, Fail, Needs, Operation, Settings};
 use crate::keeper::Keeper;
 
 /// Every dialect there is.
@@ -107,7 +109,7 @@ pub trait Dialect: Send + Sync {
 pub struct Route {
     /// What the coverage tests are driven by.
     pub operation: Operation,
-    handler: MethodRouter<Desk>,
+    act: Act,
 }
 
 impl Route {
@@ -120,20 +122,9 @@ impl Route {
         handler: H,
     ) -> Self
     where
-        H: Handler<T, Desk>,
+        H: Handler<T, Desk, Future = Answering>,
         T: 'static,
     {
-        let filter = method
-            .parse::<Method>()
-            .ok()
-            .and_then(|method| MethodFilter::try_from(method).ok());
-        let handler = match filter {
-            Some(filter) => on(filter, handler),
-            // axum has filters for the methods of RFC 9110 alone; any other one is what none of them is.
-            None => MethodRouter::new()
-                .fallback(handler)
-                .layer(from_fn(move |request: Request, next: Next| only(method, request, next))),
-        };
         Self {
             operation: Operation {
                 id,
@@ -142,40 +133,49 @@ impl Route {
                 needs,
                 audit,
             },
-            handler,
+            act: Box::new(move |request, desk| handler.clone().call(request, desk)),
         }
     }
 }
 
-/// Lets through the requests of one method.
-async fn only(method: &'static str, request: Request, next: Next) -> Response {
-    if request.method().as_str() == method {
-        next.run(request).await
-    } else {
-        Fail::new(Code::MethodNotAllowed).into_response()
-    }
-}
-
-/// What every handler of a dialect needs.
+/// Where a dialect is spoken, and what every handler of it needs. A clone is the same desk.
 #[derive(Clone)]
-pub struct Desk {
+pub struct Desk(Arc<Fittings>);
+
+/// What is at a desk.
+pub struct Fittings {
     /// Who decides.
     pub keeper: Arc<Keeper>,
     /// Whose tongue is spoken.
     pub dialect: &'static dyn Dialect,
-    project: Arc<str>,
+    project: Box<str>,
     settings: Arc<Settings>,
+    table: Table,
+}
+
+impl Deref for Desk {
+    type Target = Fittings;
+
+    fn deref(&self) -> &Fittings {
+        &self.0
+    }
 }
 
 impl Desk {
     /// A desk at which `dialect` is spoken for the project of this slug or id.
     pub fn new(keeper: Arc<Keeper>, dialect: &'static dyn Dialect, project: &str, settings: Arc<Settings>) -> Self {
-        Self {
+        Self(Arc::new(Fittings {
             keeper,
             dialect,
             project: project.into(),
             settings,
-        }
+            table: Table::new(dialect.routes()),
+        }))
+    }
+
+    /// Answers a request to this desk, whose paths begin below the mount if it has one.
+    pub async fn answer(&self, request: Request, mount: Option<&Mount>, arrival: Arrival) -> Response {
+        envelope::answer(self, request, mount, arrival).await
     }
 
     /// The project that the dialect is bound to. It may be founded after the start.
@@ -219,20 +219,6 @@ impl Desk {
     }
 }
 
-/// All that a dialect answers, at the root.
-pub fn router(desk: Desk) -> Router {
-    desk.dialect
-        .routes()
-        .into_iter()
-        .fold(Router::new(), |router, route| {
-            router.route(route.operation.path, route.handler)
-        })
-        .method_not_allowed_fallback(async || Fail::new(Code::MethodNotAllowed))
-        .fallback(async || Fail::new(Code::NoSuchRoute))
-        .layer(from_fn_with_state(desk.clone(), envelope::envelope))
-        .with_state(desk)
-}
-
 /// The dialect of this name.
 pub fn named(name: &str) -> Option<&'static dyn Dialect> {
     DIALECTS.into_iter().find(|dialect| dialect.name() == name)
@@ -272,11 +258,15 @@ mod tests {
     }
 
     #[test]
-    fn no_operation_is_named_twice() {
+    fn no_operation_is_named_twice_or_in_the_place_of_another() {
         for dialect in DIALECTS {
             let routes = dialect.routes();
-            let ids: BTreeSet<&str> = routes.iter().map(|route| route.operation.id).collect();
+            let operations = routes.iter().map(|route| route.operation);
+            let ids: BTreeSet<&str> = operations.clone().map(|operation| operation.id).collect();
             assert_eq!(ids.len(), routes.len(), "{}", dialect.name());
+            let places: BTreeSet<(&str, &str)> =
+                operations.map(|operation| (operation.method, operation.path)).collect();
+            assert_eq!(places.len(), routes.len(), "{}", dialect.name());
         }
     }
 }

@@ -1,7 +1,12 @@
-//! Bodies and queries of dialects: bounded as everywhere, but read as leniently as the product itself reads them.
+//! Paths, queries and bodies of dialects: bounded as everywhere, but read as leniently as the product itself reads them.
 
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use http::StatusCode;
+use http::request::Parts;
+use keyholt_api::code::Code;
+use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 
 use super::Desk;
@@ -12,6 +17,42 @@ use crate::http::query::pairs;
 
 /// Most pairs of a form or query that are looked at.
 const PAIRS_MAX: usize = 64;
+
+/// The words that a path names, in the order of its route's parameters.
+#[derive(Clone, Debug)]
+pub struct Words<const N: usize>(pub [String; N]);
+
+impl<const N: usize> FromRequestParts<Desk> for Words<N> {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Desk) -> Result<Self, Response> {
+        // Put there by the envelope, which asked the table.
+        let words = match parts.extensions.remove::<InPath>() {
+            Some(InPath(Ok(words))) => words.try_into().ok(),
+            Some(InPath(Err(name))) => {
+                let text = format!("Invalid URL: Invalid UTF-8 in `{name}`");
+                return Err((StatusCode::BAD_REQUEST, text).into_response());
+            }
+            None => None,
+        };
+        words.map(Self).ok_or_else(|| Fail::new(Code::Internal).into_response())
+    }
+}
+
+/// What a path has where its route has parameters, decoded; or the name of one that is not UTF-8.
+#[derive(Clone, Debug)]
+pub(super) struct InPath(Result<Vec<String>, String>);
+
+impl InPath {
+    /// Decodes parameters with these names and values; nothing where there are none.
+    pub(super) fn read<'a>(parameters: impl ExactSizeIterator<Item = (&'a str, &'a str)>) -> Option<Self> {
+        let decoded = |(name, value): (&str, &str)| {
+            let word = percent_decode_str(value).decode_utf8();
+            word.map(String::from).map_err(|_| name.to_owned())
+        };
+        (parameters.len() > 0).then(|| Self(parameters.map(decoded).collect()))
+    }
+}
 
 /// A body of an ordinary size, whatever type it says it has: some clients say none.
 #[derive(Debug)]

@@ -1,36 +1,34 @@
 //! The envelope around every request and answer: its id, its source, its safety headers, its problems.
 
-use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use http::header::{ALLOW, CACHE_CONTROL, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
-use http::{HeaderMap, HeaderName, HeaderValue};
-use ipnet::IpNet;
+use http::{HeaderMap, HeaderValue};
 use keyholt_api::code::Code;
 use keyholt_core::actor::Source;
-use keyholt_core::id::KeyId;
 use keyholt_core::text::RequestKey;
 
-use super::client_address::client_address;
+use super::arrival::{Arrival, REQUEST_ID};
 use super::cors::Page;
 use super::credential::{self, Misplaced};
 use super::fail::{Fail, carried};
 use super::{Door, Settings, show};
 use crate::keeper::Keeper;
 
-/// The header that carries a request's id, both ways.
-pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
 /// Wraps one request: gives it an id and a source, and turns whatever came of it into an answer of our own form.
 pub async fn envelope(State(door): State<Door>, mut request: Request, next: Next) -> Response {
-    let source = source(&door.keeper, &door.settings, &request);
+    // Put there by whoever is in front of the router.
+    let Some(arrival) = request.extensions_mut().remove::<Arrival>() else {
+        return Fail::new(Code::Internal).problem("-");
+    };
+    let source = arrival.source(&door.settings, request.headers());
     let id = source.request.clone();
     let page = Page::of(&request, &door.settings.cors_origins);
-    let misplaced = credential::in_url(request.uri()).or_else(|| in_the_clear(&door.settings, &request));
+    let misplaced = credential::in_url(request.uri()).or_else(|| in_the_clear(&door.settings, arrival, &request));
     let mut response = match misplaced {
         Some(misplaced) => exposed(&door.keeper, misplaced, &source).await.into_response(),
         None if page.as_ref().is_some_and(Page::only_asks) => show::nothing(),
@@ -53,16 +51,9 @@ pub async fn envelope(State(door): State<Door>, mut request: Request, next: Next
 }
 
 /// A credential that came in the clear, where encryption is promised.
-fn in_the_clear(settings: &Settings, request: &Request) -> Option<Misplaced> {
-    is_clear(settings, request)
-        .then(|| credential::in_the_clear(request))
-        .flatten()
-}
-
-/// Whether a request came over a connection that nobody encrypts, where encryption is promised.
-pub(crate) fn is_clear(settings: &Settings, request: &Request) -> bool {
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
-    peer.is_some_and(|ConnectInfo(peer)| settings.misses_encryption(peer.ip(), request.headers()))
+fn in_the_clear(settings: &Settings, arrival: Arrival, request: &Request) -> Option<Misplaced> {
+    let is_clear = settings.misses_encryption(arrival.peer, request.headers());
+    is_clear.then(|| credential::in_the_clear(request)).flatten()
 }
 
 /// Marks keys whose secrets others can read by now; what the caller is told.
@@ -71,14 +62,6 @@ pub(crate) async fn exposed(keeper: &Keeper, misplaced: Misplaced, source: &Sour
         keeper.expose(secret, misplaced.exposure, source).await;
     }
     Fail::new(misplaced.code)
-}
-
-/// From where a request comes, and by which id it is known.
-pub(crate) fn source(keeper: &Keeper, settings: &Settings, request: &Request) -> Source {
-    Source {
-        address: address(&settings.trusted_proxies, request),
-        request: request_id(keeper, request.headers()),
-    }
 }
 
 /// Lets a handler answer. A panic is one request's misfortune and must not become the connection's.
@@ -99,23 +82,4 @@ pub(crate) fn mark(headers: &mut HeaderMap, request_id: &str) {
     if let Ok(id) = HeaderValue::from_str(request_id) {
         headers.insert(REQUEST_ID, id);
     }
-}
-
-/// The caller's own id for the request if it is a good one, else a fresh one.
-fn request_id(keeper: &Keeper, headers: &HeaderMap) -> RequestKey {
-    let mut values = headers.get_all(REQUEST_ID).iter();
-    let given = values
-        .next()
-        .filter(|_| values.next().is_none())
-        .and_then(|value| value.to_str().ok())
-        .and_then(|text| RequestKey::new(text).ok());
-    given.unwrap_or_else(|| {
-        let fresh = keeper.mint(|now, entropy| KeyId::mint(now, entropy).to_string());
-        RequestKey::new(&fresh).expect("an id is short printable ASCII")
-    })
-}
-
-fn address(trusted_proxies: &[IpNet], request: &Request) -> Option<IpAddr> {
-    let ConnectInfo(peer) = request.extensions().get::<ConnectInfo<SocketAddr>>()?;
-    Some(client_address(peer.ip(), request.headers(), trusted_proxies))
 }

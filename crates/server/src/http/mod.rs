@@ -1,7 +1,7 @@
 //! The native HTTP door: translates requests into calls of the keeper, and what comes of them into answers.
 //!
 //! ```text
-//! envelope ── id, source, headers, problems, panics      envelope.rs
+//! envelope ── id, source, headers, problems, panics      envelope.rs, arrival.rs
 //!   └─ known parameters                                  parameters.rs
 //!        └─ handler: one line of arguments, one call     keys.rs, users.rs, …
 //!             ├─ who calls, what the path names          place.rs, credential.rs
@@ -9,6 +9,7 @@
 //!             └─ answer or failure                       show.rs, fail.rs
 //! ```
 
+pub(crate) mod arrival;
 pub(crate) mod body;
 mod client_address;
 mod condition;
@@ -57,6 +58,7 @@ use keyholt_api::code::Code;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub use arrival::{Arrival, RequestId, RequestIds};
 pub use body::BodyLimits;
 pub(crate) use body::json;
 pub use client_address::client_address;
@@ -146,7 +148,7 @@ impl Encryption {
 
 /// The whole native API with its documentation pages.
 ///
-/// The peer's address is taken from the request extension `axum::extract::ConnectInfo<SocketAddr>`.
+/// Every request must have its [`Arrival`] as an extension.
 pub fn router(keeper: Arc<Keeper>, settings: Arc<Settings>) -> Router {
     let document = document();
     let door = Door {

@@ -1,9 +1,6 @@
 //! Exposure: a secret that comes where others can read it is refused, and everybody who may know learns that it leaked.
 
-use std::net::SocketAddr;
-
 use axum::body::Body;
-use axum::extract::ConnectInfo;
 use http::{Method, Request};
 use keyholt_core::audit::Event;
 use keyholt_core::key::Kind;
@@ -16,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::house::{Held, House, Wishes, wish};
 use crate::relay::Relay;
-use crate::wire::{Reply, Wire, request, with_json};
+use crate::wire::{Reply, Wire, from, request, with_json};
 
 async fn alices_key(house: &House) -> Held {
     let alice = Owner::User(house.user("alice").await.id);
@@ -36,9 +33,8 @@ async fn exposed_at(house: &House, key: &Held) -> Value {
     reply.ok().json()["exposed_at"].clone()
 }
 
-pub fn behind_proxy(mut request: Request<Body>, scheme: &'static str) -> Request<Body> {
-    let peer: SocketAddr = "10.0.0.1:1".parse().unwrap();
-    request.extensions_mut().insert(ConnectInfo(peer));
+pub fn behind_proxy(request: Request<Body>, scheme: &'static str) -> Request<Body> {
+    let mut request = from(request, "10.0.0.1");
     let headers = request.headers_mut();
     headers.insert("x-forwarded-for", "198.51.100.1".parse().unwrap());
     headers.insert("x-forwarded-proto", scheme.parse().unwrap());

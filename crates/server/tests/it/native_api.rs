@@ -65,6 +65,10 @@ fn without_secrets(mut value: Value) -> Value {
     if value["request_id"].is_string() {
         value["request_id"] = json!("(an id)");
     }
+    let events = value.get_mut("events").and_then(Value::as_array_mut);
+    for event in events.into_iter().flatten() {
+        event["source"]["request_id"] = json!("(an id)");
+    }
     value
 }
 

@@ -35,8 +35,10 @@ pub fn open_to_the_street(house: &House, settings: Settings) -> Handle {
         let door = Door::Native {
             keeper: Arc::clone(&keeper),
             settings: Arc::clone(&settings),
+            mounts: Vec::new(),
+            router: router.clone(),
         };
-        let worker = Rc::new(Worker::new(door, router.clone(), [7; 8]));
+        let worker = Rc::new(Worker::new(door, [7; 8]));
         move |connection| Front::new(Rc::clone(&worker), connection)
     })
     .unwrap()

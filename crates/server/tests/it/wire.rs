@@ -1,16 +1,15 @@
-//! A client without a network: requests straight into the router, answers taken apart.
+//! A client without a network: requests straight into the router or to the desk, answers taken apart.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::ConnectInfo;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use keyholt_core::owner::Owner;
-use keyholt_server::dialects::{self, Desk, Dialect};
-use keyholt_server::http::{Encryption, Settings, router};
+use keyholt_server::dialects::{Desk, Dialect};
+use keyholt_server::http::{Arrival, Encryption, RequestIds, Settings, router};
 use keyholt_server::keeper::Keeper;
 use serde_json::Value;
 use tower::ServiceExt;
@@ -18,11 +17,16 @@ use tower::ServiceExt;
 use crate::house::{Held, House, Wishes, wish};
 
 /// Where requests come from, unless they say otherwise.
-pub const PEER: &str = "192.0.2.7:4711";
+pub const PEER: &str = "192.0.2.7";
 
 /// The door of a house.
 #[derive(Clone)]
-pub struct Wire(Router);
+pub enum Wire {
+    /// To the native API.
+    Native(Router),
+    /// To a dialect.
+    Dialect(Desk),
+}
 
 /// An answer, taken apart.
 #[derive(Clone, Debug)]
@@ -45,7 +49,7 @@ impl Wire {
 
     /// The same door, as the operator settled it.
     pub fn settled(keeper: &Arc<Keeper>, settings: Arc<Settings>) -> Self {
-        Self(router(Arc::clone(keeper), settings))
+        Self::Native(router(Arc::clone(keeper), settings))
     }
 
     /// The same door, with pages of these origins let in.
@@ -74,15 +78,20 @@ impl Wire {
 
     /// What is answered at a desk.
     pub fn behind(desk: Desk) -> Self {
-        Self(dialects::router(desk))
+        Self::Dialect(desk)
     }
 
     pub async fn send(&self, mut request: Request<Body>) -> Reply {
-        if request.extensions().get::<ConnectInfo<SocketAddr>>().is_none() {
-            let peer: SocketAddr = PEER.parse().unwrap();
-            request.extensions_mut().insert(ConnectInfo(peer));
+        if request.extensions().get::<Arrival>().is_none() {
+            request = from(request, PEER);
         }
-        let response = self.0.clone().oneshot(request).await.unwrap();
+        let response = match self {
+            Self::Native(router) => router.clone().oneshot(request).await.unwrap(),
+            Self::Dialect(desk) => {
+                let arrival = request.extensions_mut().remove().unwrap();
+                desk.answer(request, None, arrival).await
+            }
+        };
         let (parts, body) = response.into_parts();
         Reply {
             status: parts.status,
@@ -140,6 +149,17 @@ impl Reply {
         );
         self
     }
+}
+
+/// A request as it comes from that address, with an id that no other one has.
+pub fn from(mut request: Request<Body>, peer: &str) -> Request<Body> {
+    static STARTS: AtomicU64 = AtomicU64::new(0);
+    let start = STARTS.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+    request.extensions_mut().insert(Arrival {
+        peer: peer.parse().unwrap(),
+        id: RequestIds::new(start).next(),
+    });
+    request
 }
 
 /// A request with a Bearer credential; an empty one is none.

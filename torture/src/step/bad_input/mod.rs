@@ -291,7 +291,7 @@ fn same_to_strangers(address: SocketAddr, secrets: &Secrets, wrongs: &mut Wrongs
         });
         let text: String = lines.collect();
         match text.split_once("\"request_id\":\"") {
-            Some((before, after)) => format!("{before}{}", after.get(36..).unwrap_or_default()),
+            Some((before, after)) => format!("{before}{}", after.split_once('"').unwrap_or_default().1),
             None => text,
         }
     };

@@ -1,6 +1,6 @@
 //! Tokens and API keys: two names of the same thing.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use keyholt_api::code::Code;
@@ -20,7 +20,7 @@ use super::wish::{Asked, End, Reads, SECRET, Sent, USER_TOKEN, variant, with_var
 use crate::dialects::Desk;
 use crate::dialects::caller::Caller;
 use crate::dialects::listing::own_keys;
-use crate::dialects::reading::Body;
+use crate::dialects::reading::{Body, Words};
 use crate::http::fail::Answer;
 use crate::http::{Fail, body};
 
@@ -90,13 +90,13 @@ fn description(asked: &Asked) -> Answer<Description> {
 }
 
 /// One key.
-pub async fn read(State(desk): State<Desk>, caller: Caller, Path(uid): Path<String>) -> Answer<Response> {
+pub async fn read(State(desk): State<Desk>, caller: Caller, Words([uid]): Words<1>) -> Answer<Response> {
     let view = desk.keeper.key(&caller.actor, caller.project, id(&uid)).await?;
     Ok(one(&view.key))
 }
 
 /// Changes a key. The web client sends the whole object; what is not there stays.
-pub async fn amend(State(desk): State<Desk>, caller: Caller, Path(uid): Path<String>, body: Body) -> Answer<Response> {
+pub async fn amend(State(desk): State<Desk>, caller: Caller, Words([uid]): Words<1>, body: Body) -> Answer<Response> {
     let asked = body.json::<Sent>()?.read()?;
     let amendment = |key: &Key| Amendment {
         name: asked.name.clone(),
@@ -120,7 +120,7 @@ pub async fn amend(State(desk): State<Desk>, caller: Caller, Path(uid): Path<Str
 }
 
 /// Takes a key out for good.
-pub async fn delete(State(desk): State<Desk>, caller: Caller, Path(uid): Path<String>) -> Answer<Response> {
+pub async fn delete(State(desk): State<Desk>, caller: Caller, Words([uid]): Words<1>) -> Answer<Response> {
     desk.keeper
         .delete_key(&caller.actor, caller.project, id(&uid), None, None)
         .await?;

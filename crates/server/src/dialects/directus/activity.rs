@@ -9,7 +9,7 @@
 //!
 //! Refused attempts are not in it: Directus has no word for them. They are in Keyholt's own audit trail.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use keyholt_api::code::Code;
 use keyholt_core::audit::{Event, Noun};
@@ -24,6 +24,7 @@ use super::person::{self, COLLECTION, MASK, id_of, shown_id};
 use super::query::{Asked, Order, invalid};
 use crate::dialects::Desk;
 use crate::dialects::caller::Caller;
+use crate::dialects::reading::Words;
 use crate::http::Fail;
 use crate::http::fail::Answer;
 
@@ -91,7 +92,7 @@ pub async fn list(State(desk): State<Desk>, caller: Caller, asked: Asked) -> Ans
 }
 
 /// Shows one event, by its number.
-pub async fn read(State(desk): State<Desk>, caller: Caller, Path(id): Path<String>, asked: Asked) -> Answer<Response> {
+pub async fn read(State(desk): State<Desk>, caller: Caller, Words([id]): Words<1>, asked: Asked) -> Answer<Response> {
     let query = asked.read(&KNOWN)?;
     let number: i64 = id.parse().unwrap_or_default();
     let just_before = After {

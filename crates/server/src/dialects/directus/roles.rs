@@ -1,6 +1,6 @@
 //! `/roles`: the roles of the project, to be read. What a role may do is decided in Keyholt.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use keyholt_core::commit::Record;
 use keyholt_core::role::Role;
@@ -12,6 +12,7 @@ use super::filter::Known;
 use super::query::Asked;
 use crate::dialects::Desk;
 use crate::dialects::caller::Caller;
+use crate::dialects::reading::Words;
 use crate::http::fail::Answer;
 
 /// What may be asked about roles.
@@ -60,7 +61,7 @@ pub async fn list(State(desk): State<Desk>, caller: Caller, asked: Asked) -> Ans
 }
 
 /// Shows one role.
-pub async fn read(State(desk): State<Desk>, caller: Caller, Path(id): Path<String>, asked: Asked) -> Answer<Response> {
+pub async fn read(State(desk): State<Desk>, caller: Caller, Words([id]): Words<1>, asked: Asked) -> Answer<Response> {
     let query = asked.read(&KNOWN)?;
     let role = desk.keeper.role(&caller.actor, caller.project, &id)?;
     answer::one(Some(query.fields.of(&show(&role))))

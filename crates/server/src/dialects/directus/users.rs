@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use keyholt_api::code::Code;
 use keyholt_api::patch::Patch;
@@ -22,7 +22,7 @@ use super::token;
 use super::wish::Wish;
 use crate::dialects::Desk;
 use crate::dialects::caller::Caller;
-use crate::dialects::reading::Body;
+use crate::dialects::reading::{Body, Words};
 use crate::http::Fail;
 use crate::http::fail::Answer;
 use crate::keeper::Refusal;
@@ -89,7 +89,7 @@ pub async fn delete_many(State(desk): State<Desk>, caller: Caller, body: Body) -
 }
 
 /// Shows one user.
-pub async fn read(State(desk): State<Desk>, caller: Caller, Path(id): Path<String>, asked: Asked) -> Answer<Response> {
+pub async fn read(State(desk): State<Desk>, caller: Caller, Words([id]): Words<1>, asked: Asked) -> Answer<Response> {
     let query = asked.read(&KNOWN)?;
     let user = known(&desk, &caller.actor, caller.project, id_of(&desk, caller.project, &id))?;
     answer::one(shown(&desk, &caller, &query, &[user]).await?.pop())
@@ -99,7 +99,7 @@ pub async fn read(State(desk): State<Desk>, caller: Caller, Path(id): Path<Strin
 pub async fn update(
     State(desk): State<Desk>,
     caller: Caller,
-    Path(id): Path<String>,
+    Words([id]): Words<1>,
     asked: Asked,
     body: Body,
 ) -> Answer<Response> {
@@ -109,7 +109,7 @@ pub async fn update(
 }
 
 /// Removes one user; the user's keys are revoked in the same breath.
-pub async fn delete(State(desk): State<Desk>, caller: Caller, Path(id): Path<String>) -> Answer<Response> {
+pub async fn delete(State(desk): State<Desk>, caller: Caller, Words([id]): Words<1>) -> Answer<Response> {
     remove(&desk, &caller, id_of(&desk, caller.project, &id)).await?;
     Ok(answer::nothing())
 }

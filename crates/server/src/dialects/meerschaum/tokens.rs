@@ -1,6 +1,6 @@
 //! Tokens: register, list, read, edit, invalidate, delete.
 
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use keyholt_api::code::Code;
 use keyholt_api::fault::Faults;
@@ -18,7 +18,7 @@ use super::{credential, imported, scopes, times};
 use crate::dialects::Desk;
 use crate::dialects::caller::Caller;
 use crate::dialects::listing::own_keys;
-use crate::dialects::reading::{Body, Pairs};
+use crate::dialects::reading::{Body, Pairs, Words};
 use crate::http::fail::Answer;
 use crate::http::{Fail, body};
 use crate::keeper::{KeyView, Refusal};
@@ -90,7 +90,7 @@ pub async fn list(State(desk): State<Desk>, caller: Caller, RawQuery(query): Raw
 }
 
 /// One token. Only here more may be told than Meerschaum knows: in lists its client stumbles over it.
-pub async fn read(State(desk): State<Desk>, caller: Caller, Path(id): Path<String>) -> Answer<Response> {
+pub async fn read(State(desk): State<Desk>, caller: Caller, Words([id]): Words<1>) -> Answer<Response> {
     let id = imported::token_named(&desk, &caller, &id)
         .await?
         .ok_or_else(|| Fail::saying(Code::MalformedRequest, "Invalid token ID."))?;
@@ -124,7 +124,7 @@ fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Str
 }
 
 /// Edits a token's label, end and scopes. `is_valid: false` invalidates it, and nothing makes it valid again.
-pub async fn edit(State(desk): State<Desk>, caller: Caller, Path(id): Path<String>, body: Body) -> Answer<Response> {
+pub async fn edit(State(desk): State<Desk>, caller: Caller, Words([id]): Words<1>, body: Body) -> Answer<Response> {
     let id = must_be_uuid(imported::token_named(&desk, &caller, &id).await?)?;
     let sent: Edit = body.json()?;
     let named = sent
@@ -172,7 +172,7 @@ fn ends(end: Option<&str>) -> Answer<Expiry> {
 }
 
 /// Invalidates a token: it is kept, and never works again.
-pub async fn invalidate(State(desk): State<Desk>, caller: Caller, Path(id): Path<String>) -> Answer<Response> {
+pub async fn invalidate(State(desk): State<Desk>, caller: Caller, Words([id]): Words<1>) -> Answer<Response> {
     let id = must_be_uuid(imported::token_named(&desk, &caller, &id).await?)?;
     invalidated(&desk, &caller, id).await
 }
@@ -190,7 +190,7 @@ async fn invalidated(desk: &Desk, caller: &Caller, id: KeyId) -> Answer<Response
 }
 
 /// Deletes a token for good.
-pub async fn delete(State(desk): State<Desk>, caller: Caller, Path(id): Path<String>) -> Answer<Response> {
+pub async fn delete(State(desk): State<Desk>, caller: Caller, Words([id]): Words<1>) -> Answer<Response> {
     let id = must_be_uuid(imported::token_named(&desk, &caller, &id).await?)?;
     match desk
         .keeper

@@ -1,6 +1,6 @@
 //! Users, as far as Meerschaum's clients ask for them: names and ids.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use keyholt_api::code::Code;
 use keyholt_core::owner::{Owner, OwnerKind};
@@ -10,6 +10,7 @@ use serde_json::json;
 use super::USERS_READ;
 use crate::dialects::Desk;
 use crate::dialects::caller::Caller;
+use crate::dialects::reading::Words;
 use crate::http::fail::Answer;
 use crate::http::{Fail, body};
 use crate::keeper::Refusal;
@@ -49,7 +50,7 @@ pub async fn list(State(desk): State<Desk>, caller: Caller) -> Answer<Response> 
 }
 
 /// The id of a user of this name: one's own, or anybody's for whoever may read owners.
-pub async fn id(State(desk): State<Desk>, caller: Caller, Path(name): Path<String>) -> Answer<Response> {
+pub async fn id(State(desk): State<Desk>, caller: Caller, Words([name]): Words<1>) -> Answer<Response> {
     desk.keeper.carries(&caller.actor, USERS_READ)?;
     let own = caller.actor.owner;
     if desk.keeper.owner_handle(own).is_some_and(|handle| handle == name) {

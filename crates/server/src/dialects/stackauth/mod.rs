@@ -34,7 +34,7 @@ mod teams;
 mod visitor;
 
 use async_trait::async_trait;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, Method, Uri};
 use keyholt_core::actor::{
@@ -46,7 +46,7 @@ use self::keys::Side;
 use self::teams::Place;
 use self::visitor::Visitor;
 use super::caller::From;
-use super::reading::{Body, Pairs};
+use super::reading::{Body, Pairs, Words};
 use super::{Desk, Dialect, Route};
 use crate::http::{Fail, Needs};
 
@@ -79,9 +79,9 @@ fn pairs(RawQuery(query): RawQuery) -> Pairs {
 }
 
 type Desked = State<Desk>;
-type One = Path<String>;
-type Two = Path<(String, String)>;
-type Three = Path<(String, String, String)>;
+type One = Words<1>;
+type Two = Words<2>;
+type Three = Words<3>;
 
 #[async_trait]
 impl Dialect for StackAuth {
@@ -110,9 +110,9 @@ impl Dialect for StackAuth {
             "check_user_key" POST "/user-api-keys/check" VERIFY, None,
                 |State(desk): Desked, visitor: Visitor, body: Body| keys::check(User, desk, visitor, body);
             "show_user_key" GET "/user-api-keys/{id}" READ, None,
-                |State(desk): Desked, visitor: Visitor, Path(id): One| keys::read(User, desk, visitor, id);
+                |State(desk): Desked, visitor: Visitor, Words([id]): One| keys::read(User, desk, visitor, id);
             "change_user_key" PATCH "/user-api-keys/{id}" WRITE, Some("key.amend"),
-                |State(desk): Desked, visitor: Visitor, Path(id): One, query: RawQuery, body: Body|
+                |State(desk): Desked, visitor: Visitor, Words([id]): One, query: RawQuery, body: Body|
                     keys::change(User, desk, visitor, id, pairs(query), body);
             "list_team_keys" GET "/team-api-keys" READ, None,
                 |State(desk): Desked, visitor: Visitor, query: RawQuery| keys::list(Team, desk, visitor, pairs(query));
@@ -121,9 +121,9 @@ impl Dialect for StackAuth {
             "check_team_key" POST "/team-api-keys/check" VERIFY, None,
                 |State(desk): Desked, visitor: Visitor, body: Body| keys::check(Team, desk, visitor, body);
             "show_team_key" GET "/team-api-keys/{id}" READ, None,
-                |State(desk): Desked, visitor: Visitor, Path(id): One| keys::read(Team, desk, visitor, id);
+                |State(desk): Desked, visitor: Visitor, Words([id]): One| keys::read(Team, desk, visitor, id);
             "change_team_key" PATCH "/team-api-keys/{id}" WRITE, Some("key.amend"),
-                |State(desk): Desked, visitor: Visitor, Path(id): One, query: RawQuery, body: Body|
+                |State(desk): Desked, visitor: Visitor, Words([id]): One, query: RawQuery, body: Body|
                     keys::change(Team, desk, visitor, id, pairs(query), body);
             "revoke_leaked_key" POST "/integrations/credential-scanning/revoke" Needs::Nothing, Some("key.revoke"),
                 keys::revoke_leaked;
@@ -140,7 +140,7 @@ impl Dialect for StackAuth {
             "list_sessions" GET "/auth/sessions" READ, None,
                 |State(desk): Desked, visitor: Visitor, query: RawQuery| sessions::list(desk, visitor, pairs(query));
             "end_session" DELETE "/auth/sessions/{id}" WRITE, Some("session.end"),
-                |State(desk): Desked, visitor: Visitor, Path(id): One, query: RawQuery|
+                |State(desk): Desked, visitor: Visitor, Words([id]): One, query: RawQuery|
                     sessions::end(desk, visitor, id, pairs(query));
             "change_password" POST "/auth/password/update" Needs::Session, Some("password.change"),
                 |State(desk): Desked, visitor: Visitor, body: Body| sessions::change_password(desk, visitor, body);
@@ -150,54 +150,54 @@ impl Dialect for StackAuth {
             "create_user" POST "/users" WRITE_OWNERS, Some("user.enrol"),
                 |State(desk): Desked, visitor: Visitor, body: Body| people::create(desk, visitor, body);
             "show_user" GET "/users/{id}" READ_OWNER, None,
-                |State(desk): Desked, visitor: Visitor, Path(id): One| people::read(desk, visitor, id);
+                |State(desk): Desked, visitor: Visitor, Words([id]): One| people::read(desk, visitor, id);
             "change_user" PATCH "/users/{id}" LABEL, Some("user.change"),
-                |State(desk): Desked, visitor: Visitor, Path(id): One, body: Body| people::change(desk, visitor, id, body);
+                |State(desk): Desked, visitor: Visitor, Words([id]): One, body: Body| people::change(desk, visitor, id, body);
             "remove_user" DELETE "/users/{id}" WRITE_OWNERS, Some("user.remove"),
-                |State(desk): Desked, visitor: Visitor, Path(id): One| people::remove(desk, visitor, id);
+                |State(desk): Desked, visitor: Visitor, Words([id]): One| people::remove(desk, visitor, id);
 
             "list_teams" GET "/teams" READ_OWNERS, None,
                 |State(desk): Desked, visitor: Visitor, query: RawQuery| teams::list(desk, visitor, pairs(query));
             "create_team" POST "/teams" WRITE_OWNERS, Some("team.enrol"),
                 |State(desk): Desked, visitor: Visitor, body: Body| teams::create(desk, visitor, body);
             "show_team" GET "/teams/{id}" READ_OWNER, None,
-                |State(desk): Desked, visitor: Visitor, Path(id): One| teams::read(desk, visitor, id);
+                |State(desk): Desked, visitor: Visitor, Words([id]): One| teams::read(desk, visitor, id);
             "change_team" PATCH "/teams/{id}" LABEL, Some("team.change"),
-                |State(desk): Desked, visitor: Visitor, Path(id): One, body: Body| teams::change(desk, visitor, id, body);
+                |State(desk): Desked, visitor: Visitor, Words([id]): One, body: Body| teams::change(desk, visitor, id, body);
             "remove_team" DELETE "/teams/{id}" WRITE_OWNERS, Some("team.remove"),
-                |State(desk): Desked, visitor: Visitor, Path(id): One| teams::remove(desk, visitor, id);
+                |State(desk): Desked, visitor: Visitor, Words([id]): One| teams::remove(desk, visitor, id);
             "list_members" GET "/team-member-profiles" READ_OWNER, None,
                 |State(desk): Desked, visitor: Visitor, query: RawQuery| teams::profiles(desk, visitor, pairs(query));
             "show_member" GET "/team-member-profiles/{team}/{user}" READ_OWNER, None,
-                |State(desk): Desked, visitor: Visitor, Path(names): Two| teams::profile(desk, visitor, names);
+                |State(desk): Desked, visitor: Visitor, Words(names): Two| teams::profile(desk, visitor, names);
             "join_team" POST "/team-memberships/{team}/{user}" WRITE_OWNERS, Some("team.change"),
-                |State(desk): Desked, visitor: Visitor, Path((team, user)): Two|
+                |State(desk): Desked, visitor: Visitor, Words([team, user]): Two|
                     teams::put(Place::Join, desk, visitor, team, user);
             "leave_team" DELETE "/team-memberships/{team}/{user}" WRITE_OWNERS, Some("team.change"),
-                |State(desk): Desked, visitor: Visitor, Path((team, user)): Two|
+                |State(desk): Desked, visitor: Visitor, Words([team, user]): Two|
                     teams::put(Place::Leave, desk, visitor, team, user);
             "list_permissions" GET "/team-permissions" READ_OWNER, None,
                 |State(desk): Desked, visitor: Visitor, query: RawQuery| teams::permissions(desk, visitor, pairs(query));
             "grant_permission" POST "/team-permissions/{team}/{user}/{permission}" WRITE_OWNERS, Some("team.change"),
-                |State(desk): Desked, visitor: Visitor, Path(names): Three|
+                |State(desk): Desked, visitor: Visitor, Words(names): Three|
                     teams::permit(Place::Grant, desk, visitor, names);
             "withdraw_permission" DELETE "/team-permissions/{team}/{user}/{permission}" WRITE_OWNERS, Some("team.change"),
-                |State(desk): Desked, visitor: Visitor, Path(names): Three|
+                |State(desk): Desked, visitor: Visitor, Words(names): Three|
                     teams::permit(Place::Withdraw, desk, visitor, names);
 
             "show_billing" GET "/payments/billing/{kind}/{id}" Needs::AnyKey, None,
-                |State(desk): Desked, visitor: Visitor, Path(names): Two| payments::billing(desk, visitor, names);
+                |State(desk): Desked, visitor: Visitor, Words(names): Two| payments::billing(desk, visitor, names);
             "list_products" GET "/payments/products/{kind}/{id}" Needs::AnyKey, None,
-                |State(desk): Desked, visitor: Visitor, Path(names): Two| payments::products(desk, visitor, names);
+                |State(desk): Desked, visitor: Visitor, Words(names): Two| payments::products(desk, visitor, names);
 
             "list_project_keys" GET "/internal/api-keys" READ, None,
                 |State(desk): Desked, visitor: Visitor| project_keys::list(desk, visitor);
             "create_project_keys" POST "/internal/api-keys" WRITE, Some("key.issue"),
                 |State(desk): Desked, visitor: Visitor, body: Body| project_keys::create(desk, visitor, body);
             "show_project_keys" GET "/internal/api-keys/{id}" READ, None,
-                |State(desk): Desked, visitor: Visitor, Path(id): One| project_keys::read(desk, visitor, id);
+                |State(desk): Desked, visitor: Visitor, Words([id]): One| project_keys::read(desk, visitor, id);
             "change_project_keys" PATCH "/internal/api-keys/{id}" WRITE, Some("key.amend"),
-                |State(desk): Desked, visitor: Visitor, Path(id): One, body: Body|
+                |State(desk): Desked, visitor: Visitor, Words([id]): One, body: Body|
                     project_keys::change(desk, visitor, id, body);
             "show_project" GET "/projects/current" Needs::AnyKey, None,
                 |State(desk): Desked, visitor: Visitor| project::read(desk, visitor);
@@ -208,7 +208,7 @@ impl Dialect for StackAuth {
             "show_config" GET "/internal/config" READ_PROJECT, None,
                 |State(desk): Desked, visitor: Visitor| project::read_config(desk, visitor);
             "change_config" PATCH "/internal/config/override/{level}" WRITE_PROJECT, Some("project.change"),
-                |State(desk): Desked, visitor: Visitor, Path(level): One, body: Body|
+                |State(desk): Desked, visitor: Visitor, Words([level]): One, body: Body|
                     project::change_config(desk, visitor, level, body);
         }
     }

@@ -12,7 +12,7 @@ use crate::dialects::Desk;
 use crate::http::body;
 
 /// How somebody pays: not at all.
-pub async fn billing(desk: Desk, visitor: Visitor, customer: (String, String)) -> Answer<Response> {
+pub async fn billing(desk: Desk, visitor: Visitor, customer: [String; 2]) -> Answer<Response> {
     known(&desk, &visitor, &customer)?;
     Ok(body::json(
         &json!({ "has_customer": false, "default_payment_method": null }),
@@ -20,13 +20,13 @@ pub async fn billing(desk: Desk, visitor: Visitor, customer: (String, String)) -
 }
 
 /// What somebody has bought: nothing.
-pub async fn products(desk: Desk, visitor: Visitor, customer: (String, String)) -> Answer<Response> {
+pub async fn products(desk: Desk, visitor: Visitor, customer: [String; 2]) -> Answer<Response> {
     known(&desk, &visitor, &customer)?;
     Ok(body::json(&shape::page(Vec::new(), None)))
 }
 
 /// Sees that the customer is somebody whom the visitor may know of.
-fn known(desk: &Desk, visitor: &Visitor, (kind, id): &(String, String)) -> Answer<()> {
+fn known(desk: &Desk, visitor: &Visitor, [kind, id]: &[String; 2]) -> Answer<()> {
     visitor.actor()?;
     match kind.as_str() {
         word if word == OwnerKind::User.as_str() => {

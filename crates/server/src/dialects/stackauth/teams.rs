@@ -207,7 +207,7 @@ pub async fn profiles(desk: Desk, visitor: Visitor, query: Pairs) -> Answer<Resp
 }
 
 /// Who one member of a team is there.
-pub async fn profile(desk: Desk, visitor: Visitor, (team, user): (String, String)) -> Answer<Response> {
+pub async fn profile(desk: Desk, visitor: Visitor, [team, user]: [String; 2]) -> Answer<Response> {
     let found = found(&desk, &visitor, &team)?;
     let id = people::named(&desk, &visitor, &user)?;
     if !found.members.iter().any(|member| member.user == id) {
@@ -279,7 +279,7 @@ pub async fn permit(
     place: Place,
     desk: Desk,
     visitor: Visitor,
-    (team, user, permission): (String, String, String),
+    [team, user, permission]: [String; 3],
 ) -> Answer<Response> {
     visitor.at_least(Level::Server)?;
     if permission != MANAGE_API_KEYS {

@@ -1,6 +1,6 @@
 //! Every operation of every dialect: who may not do it, who may, and what it leaves in the audit trail.
 //!
-//! The operations are those that the dialects' routers are made of. One that has no request here fails the suite.
+//! The operations are those that the dialects' tables are made of. One that has no request here fails the suite.
 
 use keyholt_server::dialects::DIALECTS;
 use keyholt_server::http::{Needs, Operation};

@@ -92,7 +92,8 @@ async fn a_dialect_is_where_the_settings_say_and_nowhere_else() {
     let secret = made["secret"].as_str().unwrap();
     canary(secret);
 
-    for layer in &layers {
+    // Whoever writes the address with a slash at its end is understood too.
+    for layer in layers.iter().chain([&format!("{}/", layers[0])]) {
         let (status, me) = call(&format!("{layer}/api/iam/v1/whoami"), secret, Value::Null).await;
         assert_eq!((status, &me["profile"]["handle_s"]), (200, &json!("ada")), "{layer}");
     }
@@ -111,6 +112,20 @@ async fn a_dialect_is_where_the_settings_say_and_nowhere_else() {
     assert_eq!((status, &told["success"]), (404, &json!(false)));
     let (status, _) = call(&format!("{main}/v1/self"), secret, Value::Null).await;
     assert_eq!(status, 200);
+    // A mount is the dialect's with all that is below it, and with nothing that only begins like it.
+    for path in ["/data/layer", "/data/layer/", "/data/layer?x=1"] {
+        let (status, told) = call(&format!("{main}{path}"), secret, Value::Null).await;
+        assert_eq!((status, &told["success"]), (404, &json!(false)), "{path}");
+    }
+    for path in [
+        "/data",
+        "/data/layers",
+        "/data/layer%2Fapi/iam/v1/whoami",
+        "/x/data/layer",
+    ] {
+        let (status, told) = call(&format!("{main}{path}"), secret, Value::Null).await;
+        assert_eq!((status, &told["code"]), (404, &json!("no_such_route")), "{path}");
+    }
 
     // What the accept loop refuses is told in the dialect's words too.
     let long = format!("{meerschaum}/{}", "x".repeat(9000));

@@ -6,5 +6,6 @@ mod directus;
 mod doors;
 mod in_the_clear;
 mod meerschaum;
+mod paths;
 mod stackauth;
 mod village;
