@@ -267,34 +267,42 @@ impl<A: Action> Permit<A> {
 }
 
 impl Actor {
-    /// Whether the actor may do `A` about this subject of this project.
+    /// Leave for the actor to do `A` about this subject of this project.
     pub fn permit<A: Action>(&self, project: ProjectId, subject: Subject) -> Result<Permit<A>, Forbidden> {
+        Ok(Permit {
+            reach: self.reach::<A>(project, subject)?,
+            actor: self.clone(),
+            project,
+            action: PhantomData,
+        })
+    }
+
+    /// Whether the actor may do `A` about this subject of this project: for reads, which no verb is handed a permit for.
+    pub fn may<A: Action>(&self, project: ProjectId, subject: Subject) -> Result<(), Forbidden> {
+        self.reach::<A>(project, subject).map(drop)
+    }
+
+    fn reach<A: Action>(&self, project: ProjectId, subject: Subject) -> Result<Reach, Forbidden> {
         if self.home != project && !self.is_operator() {
             return Err(Forbidden::Hidden);
         }
-        let has = |scope: &str| Wanted::parse(scope).is_ok_and(|scope| self.effective.covers(scope));
+        let has = |scope: &'static str| self.effective.covers(Wanted::action(scope));
         // SECURITY: an administrator's `keyholt:*` covers this scope by its text, but a tenant operates nothing.
         if A::SCOPE == Operate::SCOPE && !self.is_operator() {
             return Err(Forbidden::Lacks { scope: A::SCOPE });
         }
-        let reach = if has(A::SCOPE) {
-            Reach::Everywhere
-        } else if A::OWN.is_some_and(has) {
-            match subject {
-                Subject::Project => return Err(Forbidden::Lacks { scope: A::SCOPE }),
-                // SECURITY: to somebody who may only see what is theirs, another's key does not exist.
-                Subject::Owner(owner) if !self.is_own(owner) => return Err(Forbidden::Hidden),
-                Subject::Owner(owner) => Reach::Only(owner),
-            }
-        } else {
+        if has(A::SCOPE) {
+            return Ok(Reach::Everywhere);
+        }
+        if !A::OWN.is_some_and(has) {
             return Err(Forbidden::Lacks { scope: A::SCOPE });
-        };
-        Ok(Permit {
-            actor: self.clone(),
-            project,
-            reach,
-            action: PhantomData,
-        })
+        }
+        match subject {
+            Subject::Project => Err(Forbidden::Lacks { scope: A::SCOPE }),
+            // SECURITY: to somebody who may only see what is theirs, another's key does not exist.
+            Subject::Owner(owner) if !self.is_own(owner) => Err(Forbidden::Hidden),
+            Subject::Owner(owner) => Ok(Reach::Only(owner)),
+        }
     }
 
     /// Whether every project is in reach.

@@ -350,6 +350,13 @@ impl Keeper {
             .map_err(|forbidden| Refusal::forbidden(forbidden, noun))
     }
 
+    /// Asks for leave to read; what changes something needs a permit.
+    fn may<A: Action>(&self, actor: &Actor, project: ProjectId, subject: Subject, noun: Noun) -> Result<(), Refusal> {
+        actor
+            .may::<A>(project, subject)
+            .map_err(|forbidden| Refusal::forbidden(forbidden, noun))
+    }
+
     /// Runs a verb with what it needs to know of the world.
     fn with_circumstances<R>(
         &self,

@@ -82,7 +82,7 @@ impl Keeper {
 
     /// One owner, by id.
     pub fn owner(&self, actor: &Actor, project: ProjectId, owner: Owner) -> Result<Arc<Record>, Refusal> {
-        self.permit::<ReadOwners>(actor, project, Subject::Owner(owner), noun_of(owner))?;
+        self.may::<ReadOwners>(actor, project, Subject::Owner(owner), noun_of(owner))?;
         self.known_owner(project, owner)
     }
 
@@ -94,7 +94,7 @@ impl Keeper {
         kind: OwnerKind,
         query: RecordQuery,
     ) -> Result<Page<Arc<Record>>, Refusal> {
-        self.permit::<ReadOwners>(actor, project, Subject::Project, Noun::Project)?;
+        self.may::<ReadOwners>(actor, project, Subject::Project, Noun::Project)?;
         let noun = noun_of(Owner::new(kind, uuid::Uuid::nil()));
         self.stored_records(project, noun, &query).await
     }

@@ -60,7 +60,7 @@ impl Keeper {
 
     /// One project.
     pub fn project(&self, actor: &Actor, id: ProjectId) -> Result<Project, Refusal> {
-        self.permit::<ReadProject>(actor, id, Subject::Project, Noun::Project)?;
+        self.may::<ReadProject>(actor, id, Subject::Project, Noun::Project)?;
         self.keyring.project(id).ok_or(Refusal::NotFound(Noun::Project))
     }
 
@@ -72,7 +72,7 @@ impl Keeper {
     /// All projects, oldest first; to anybody but operators there is only their own.
     pub async fn projects(&self, actor: &Actor, query: RecordQuery) -> Result<Page<Arc<Record>>, Refusal> {
         if actor.is_operator() {
-            self.permit::<Operate>(actor, SYSTEM, Subject::Project, Noun::Project)?;
+            self.may::<Operate>(actor, SYSTEM, Subject::Project, Noun::Project)?;
             return self.stored_records(SYSTEM, Noun::Project, &query).await;
         }
         let own = self.project(actor, actor.home)?;

@@ -81,7 +81,7 @@ impl Keeper {
 
     /// One role, by id or name.
     pub fn role(&self, actor: &Actor, project: ProjectId, word: &str) -> Result<Role, Refusal> {
-        self.permit::<ReadProject>(actor, project, Subject::Project, Noun::Role)?;
+        self.may::<ReadProject>(actor, project, Subject::Project, Noun::Role)?;
         self.role_named(project, word)
     }
 
@@ -92,7 +92,7 @@ impl Keeper {
         project: ProjectId,
         query: RecordQuery,
     ) -> Result<Page<Arc<Record>>, Refusal> {
-        self.permit::<ReadProject>(actor, project, Subject::Project, Noun::Project)?;
+        self.may::<ReadProject>(actor, project, Subject::Project, Noun::Project)?;
         self.stored_records(project, Noun::Role, &query).await
     }
 

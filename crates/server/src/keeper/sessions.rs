@@ -268,7 +268,7 @@ impl Keeper {
 
     /// An owner's sessions that work, newest first.
     pub async fn sessions(&self, actor: &Actor, project: ProjectId, owner: Owner) -> Result<Vec<SessionView>, Refusal> {
-        self.permit::<ReadKeys>(actor, project, Subject::Owner(owner), noun_of(owner))?;
+        self.may::<ReadKeys>(actor, project, Subject::Owner(owner), noun_of(owner))?;
         self.known_owner(project, owner)?;
         let sessions = self.live_sessions(project, owner).await?;
         let ids: Vec<KeyId> = sessions.iter().map(|session| session.id).collect();

@@ -377,7 +377,7 @@ impl Keeper {
 
     /// The signing keys of a project, oldest first.
     pub fn signing_keys(&self, actor: &Actor, project: ProjectId) -> Result<Vec<SigningKey>, Refusal> {
-        self.permit::<ReadProject>(actor, project, Subject::Project, Noun::Project)?;
+        self.may::<ReadProject>(actor, project, Subject::Project, Noun::Project)?;
         let issuer = self.issuer(project).ok_or(Refusal::NotFound(Noun::Project))?;
         let mut keys = issuer.records();
         keys.sort_by_key(|key| (key.created_at, key.id));

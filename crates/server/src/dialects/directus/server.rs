@@ -36,7 +36,7 @@ pub async fn info() -> Answer<Response> {
 
 /// Whether the server can answer; for those who may read the project.
 pub async fn health(State(desk): State<Desk>, caller: Caller) -> Answer<Response> {
-    let leave = Actor::permit::<ReadProject>(&caller.actor, caller.project, Subject::Project);
+    let leave = Actor::may::<ReadProject>(&caller.actor, caller.project, Subject::Project);
     leave.map_err(|_| Fail::new(Code::InsufficientScope))?;
     desk.keeper.ready().await?;
     let mut response = crate::http::body::json(&json!({ "status": "ok" }));
