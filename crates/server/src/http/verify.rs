@@ -114,7 +114,7 @@ async fn ask(keeper: &Keeper, actor: &Actor, project: ProjectId, body: &Verify) 
     Ok(verdict)
 }
 
-/// Adds what `include` asks for. Only this reads the store; a verdict alone never does.
+/// Adds what `include` asks for. Only this may have to read the store; a verdict alone never does.
 async fn tell_about(
     keeper: &Keeper,
     project: ProjectId,
@@ -125,9 +125,10 @@ async fn tell_about(
         return Ok(());
     };
     // Deleted between the two looks: the verdict was true when it was made.
-    let Some(about) = keeper.about(project, key.id).await? else {
+    let Some(stored) = keeper.about(project, key.id).await? else {
         return Ok(());
     };
+    let about = &stored.about;
     for include in &question.include {
         match include {
             Include::Name => key.name = Some(about.name.to_string()),

@@ -1,5 +1,6 @@
 //! Keys: issue, import, read, amend, rotate, suspend, resume, revoke, delete; one at a time and many.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
 
 use keyholt_core::actor::{Action, Actor, Permit, ReadKeys, Subject, WriteKeys};
@@ -62,6 +63,14 @@ const OWN_WRITE: &str = "keyholt:self:write";
 
 /// What a change to one key came to.
 type Outcome<T> = Result<Option<(T, Commit)>, Refusal>;
+
+/// A key that is no session: those come and go by log-in, and nothing that is done to keys is done to them.
+pub(super) fn no_session<K: Borrow<Key>>(key: K) -> Result<K, Refusal> {
+    match key.borrow().kind {
+        Kind::Standard | Kind::Static | Kind::Publishable => Ok(key),
+        Kind::Session => Err(Refusal::NotFound(Noun::Key)),
+    }
+}
 
 /// Somebody's attempt to make a key for this owner.
 pub(super) fn attempt_to_issue(actor: &Actor, project: ProjectId, owner: Owner) -> Attempt<'_> {
@@ -176,12 +185,12 @@ impl Keeper {
     /// Narrows a query to what the actor may see.
     fn within_reach(&self, actor: &Actor, project: ProjectId, query: KeyQuery) -> Result<KeyQuery, Refusal> {
         if self
-            .permit::<ReadKeys>(actor, project, Subject::Project, Noun::Project)
+            .may::<ReadKeys>(actor, project, Subject::Project, Noun::Project)
             .is_ok()
         {
             return Ok(query);
         }
-        self.permit::<ReadKeys>(actor, project, Subject::Owner(actor.owner), Noun::Project)?;
+        self.may::<ReadKeys>(actor, project, Subject::Owner(actor.owner), Noun::Project)?;
         let mut own: Vec<Owner> = actor.manages.iter().map(|team| Owner::Team(*team)).collect();
         own.push(actor.owner);
         let owners = match &query.owners {
@@ -200,7 +209,7 @@ impl Keeper {
             return Err(Refusal::CannotKnow);
         }
         // SECURITY: asked first, or a caller who may read nothing could tell other projects' secrets from nonsense.
-        self.permit::<ReadKeys>(actor, project, Subject::Owner(actor.owner), Noun::Key)?;
+        self.may::<ReadKeys>(actor, project, Subject::Owner(actor.owner), Noun::Key)?;
         let shown = self.present(secret).filter(|credential| credential.token.is_none());
         let found = shown.ok_or(Refusal::NotFound(Noun::Key))?.found;
         self.key(actor, project, found.key()).await
@@ -518,10 +527,9 @@ impl Keeper {
     }
 
     async fn readable_key(&self, actor: &Actor, project: ProjectId, id: KeyId) -> Result<Key, Refusal> {
-        match self.reachable_key::<ReadKeys>(actor, project, id).await {
-            Ok((key, _)) => Ok(key),
-            Err((refusal, _)) => Err(refusal),
-        }
+        self.reached::<ReadKeys, _>(actor, project, self.stored_key(project, id))
+            .await
+            .map_err(|(refusal, _)| refusal)
     }
 
     /// One key with leave to do something with it. A refusal comes with the key's owner, as far as the trail may name it.
@@ -531,11 +539,27 @@ impl Keeper {
         project: ProjectId,
         id: KeyId,
     ) -> Result<(Key, Permit<A>), (Refusal, Option<Owner>)> {
-        let leave = |subject| self.permit::<A>(actor, project, subject, Noun::Key);
+        let key = self
+            .reached::<A, _>(actor, project, self.stored_key(project, id))
+            .await?;
+        match self.permit::<A>(actor, project, Subject::Owner(key.owner), Noun::Key) {
+            Ok(permit) => Ok((key, permit)),
+            Err(refusal) => Err((refusal, Some(key.owner))),
+        }
+    }
+
+    /// The key that is read, where the actor may do something with it. A refusal comes as from [`Keeper::reachable_key`].
+    pub(super) async fn reached<A: Action, K: Borrow<Key>>(
+        &self,
+        actor: &Actor,
+        project: ProjectId,
+        read: impl Future<Output = Result<K, Refusal>>,
+    ) -> Result<K, (Refusal, Option<Owner>)> {
+        let leave = |subject| self.may::<A>(actor, project, subject, Noun::Key);
         // SECURITY: asked before the look-up too. Somebody without any such scope is told so, and somebody from another
         // project that nothing is there, whether or not there is such a key.
         leave(Subject::Owner(actor.owner)).map_err(|refusal| (refusal, None))?;
-        let key = match self.stored_key(project, id).await {
+        let key = match read.await {
             Ok(key) => key,
             // Whose it is cannot be known: only somebody whom every key concerns is told.
             Err(Refusal::Tampered(_)) if leave(Subject::Project).is_err() => {
@@ -543,20 +567,15 @@ impl Keeper {
             }
             Err(refusal) => return Err((refusal, None)),
         };
-        match leave(Subject::Owner(key.owner)) {
-            Ok(permit) => Ok((key, permit)),
-            Err(refusal) => Err((refusal, Some(key.owner))),
+        let owner = key.borrow().owner;
+        match leave(Subject::Owner(owner)) {
+            Ok(()) => Ok(key),
+            Err(refusal) => Err((refusal, Some(owner))),
         }
     }
 
-    /// A key that is no session: those come and go by log-in, and nothing that is done to keys is done to them.
     async fn stored_key(&self, project: ProjectId, id: KeyId) -> Result<Key, Refusal> {
-        let key = self.stored(project, id).await?;
-        if key.kind == Kind::Session {
-            Err(Refusal::NotFound(Noun::Key))
-        } else {
-            Ok(key)
-        }
+        no_session(self.stored(project, id).await?)
     }
 
     pub(super) async fn stored(&self, project: ProjectId, id: KeyId) -> Result<Key, Refusal> {

@@ -22,6 +22,7 @@ mod progress;
 mod projects;
 mod recall;
 mod refusal;
+mod remembered;
 mod renewals;
 mod reuse;
 mod roles;
@@ -98,6 +99,7 @@ pub struct Keeper {
     pepper: Pepper,
     sealer: Sealer,
     seals: seals::Seals,
+    remembered: remembered::RememberedKeys,
     renewals: renewals::Renewals,
     clock: Arc<dyn Clock>,
     entropy: Mutex<Box<dyn Entropy + Send>>,
@@ -193,6 +195,7 @@ impl Keeper {
             passwords: passwords::Passwords::new(&masters),
             sealer: masters.present.sealer(),
             seals: seals::Seals::new(&masters, &bond),
+            remembered: remembered::RememberedKeys::new(),
             renewals: renewals::Renewals::default(),
             progress: Arc::new(Progress::new(store.sharing(), staleness_max, elapsed_ms(&*clock))),
             system_turn: tokio::sync::Mutex::default(),

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use keyholt_core::audit::Noun;
+use keyholt_core::commit::Record;
 use keyholt_core::id::{ProjectId, RoleId};
 use keyholt_core::owner::{Owner, OwnerKind};
 use keyholt_core::text::Name;
@@ -26,6 +27,15 @@ impl Keeper {
             name: project.name,
             owners: project.policy.owners,
         })
+    }
+
+    /// Whether a project lets owners of this kind have keys.
+    pub fn may_have_keys(&self, project: ProjectId, kind: OwnerKind) -> Result<bool, Refusal> {
+        let directory = self.keyring.directory();
+        match directory.record(Noun::Project, project.uuid()).map(AsRef::as_ref) {
+            Some(Record::Project(project)) => Ok(project.policy.owners.contains(&kind)),
+            _ => Err(Refusal::NotFound(Noun::Project)),
+        }
     }
 
     /// The external id of a user or team, the name of a service; nothing for one that was removed.

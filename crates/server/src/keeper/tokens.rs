@@ -379,9 +379,9 @@ impl Keeper {
         let mut extra = if issuer.policy.claims.is_empty() {
             BTreeMap::new()
         } else {
-            let about = self.about(project, token.parent).await?;
-            about
-                .map(|about| extra_claims(&issuer.policy, &about.metadata))
+            let parent = self.about(project, token.parent).await?;
+            parent
+                .map(|key| extra_claims(&issuer.policy, &key.about.metadata))
                 .unwrap_or_default()
         };
         let ours = |name: &str| RESERVED_CLAIMS.contains(&name);

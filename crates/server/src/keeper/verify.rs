@@ -154,8 +154,7 @@ impl Keeper {
 
     /// Whether an actor may verify keys of a project.
     pub fn may_verify(&self, actor: &Actor, project: ProjectId) -> Result<(), Refusal> {
-        self.permit::<keyholt_core::actor::Verify>(actor, project, Subject::Project, Noun::Project)
-            .map(|_| ())
+        self.may::<keyholt_core::actor::Verify>(actor, project, Subject::Project, Noun::Project)
     }
 
     /// Whether an actor's key carries a scope of the relying product, for doors that are that product themselves.
@@ -312,7 +311,7 @@ impl Keeper {
         question: &Question<'_>,
         with: impl FnOnce(&Answer<'_>, Rules) -> R,
     ) -> Result<R, Refusal> {
-        self.permit::<Explain>(actor, project, Subject::Project, Noun::Project)?;
+        self.may::<Explain>(actor, project, Subject::Project, Noun::Project)?;
         let dry = Question {
             counting: Counting::DryRun,
             ..question.clone()
@@ -334,11 +333,6 @@ impl Keeper {
             })
         });
         self.verify(project, &dry, |answer| with(answer, rules.unwrap_or_default()))
-    }
-
-    /// What the holder of a verified key called it, for verifiers that ask for it. This one does read the store.
-    pub async fn about(&self, project: ProjectId, key: KeyId) -> Result<Option<About>, Refusal> {
-        Ok(self.store.key(project, key).await?.map(|(key, _)| key.about))
     }
 }
 

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use arc_swap::ArcSwap;
 use keyholt_core::audit::Noun;
-use keyholt_core::commit::Record;
+use keyholt_core::commit::{Record, Revision};
 use keyholt_core::id::{KeyId, ProjectId, TokenId};
 use keyholt_core::key::{Bounds, Kind};
 use keyholt_core::owner::{Owner, Standing};
@@ -92,6 +92,20 @@ impl Found {
             Expiry::Never
         } else {
             Expiry::At(Moment::from_ms(self.row.expires))
+        }
+    }
+
+    /// How often the key was changed.
+    pub fn revision(&self) -> Revision {
+        Revision::from_number(self.row.revision)
+    }
+
+    /// Whether its row is as Keyholt wrote it.
+    pub fn integrity(&self) -> Integrity {
+        if self.row.flags & TAMPERED == 0 {
+            Integrity::Sealed
+        } else {
+            Integrity::Broken
         }
     }
 

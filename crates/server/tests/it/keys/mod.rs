@@ -6,3 +6,4 @@ mod descendants;
 mod end;
 mod import;
 mod list;
+mod remembered;
