@@ -18,6 +18,7 @@ use keyholt_core::verify::{Ask, Verification};
 use keyholt_store::{KeyQuery, Limit, Owners};
 use serde::{Deserialize, Deserializer};
 use serde_json::json;
+use uuid::Uuid;
 
 use super::complaint::{self, Answer, Complaint};
 use super::shape::{self, Text};
@@ -166,15 +167,17 @@ pub async fn list(side: Side, desk: Desk, visitor: Visitor, query: Pairs) -> Ans
         limit: Limit::LARGEST,
         ..KeyQuery::default()
     };
-    let mut told = Vec::new();
+    let mut views = Vec::new();
     loop {
         let page = desk.keeper.keys(actor, visitor.project, query.clone()).await?;
-        told.extend(page.entries.iter().map(|view| shape::key(view, Text::End)));
+        views.extend(page.entries);
         match page.next {
-            Some(next) if told.len() < LISTED_MAX => query.after = Some(next),
-            _ => return Ok(body::json(&shape::list(told))),
+            Some(next) if views.len() < LISTED_MAX => query.after = Some(next),
+            _ => break,
         }
     }
+    let told = views.iter().map(|view| shape::key(view, Text::End)).collect();
+    Ok(body::json(&shape::list::<shape::Told<'_>>(told)))
 }
 
 /// One key.
@@ -241,13 +244,13 @@ pub async fn check(side: Side, desk: Desk, visitor: Visitor, body: Body) -> Answ
     let shown: Shown = body.json()?;
     let actor = visitor.actor()?;
     desk.keeper.may_verify(actor, visitor.project)?;
-    let id = checked(&desk, &visitor, Some(side), &shown.api_key)?;
-    let view = desk.keeper.key(actor, visitor.project, id).await?;
-    Ok(body::json(&shape::key(&view, Text::End)))
+    let (id, owner) = checked(&desk, &visitor, side, &shown.api_key)?;
+    let key = desk.keeper.verified_key(actor, visitor.project, id).await?;
+    Ok(body::json(&shape::key_of(&key, owner, Text::End)))
 }
 
-/// Judges a key that somebody showed.
-fn checked(desk: &Desk, visitor: &Visitor, side: Option<Side>, credential: &str) -> Answer<KeyId> {
+/// Judges a key that somebody showed; the key, and the id by which the clients know its owner.
+fn checked(desk: &Desk, visitor: &Visitor, side: Side, credential: &str) -> Answer<(KeyId, Uuid)> {
     let question = Question {
         credential,
         ask: Ask::default(),
@@ -258,13 +261,11 @@ fn checked(desk: &Desk, visitor: &Visitor, side: Option<Side>, credential: &str)
             return Err(complaint::api_key_not_found());
         };
         let kind = key.owner.kind();
-        if let Some(side) = side
-            && side.kind() != kind
-        {
+        if side.kind() != kind {
             return Err(complaint::wrong_api_key_type(side.as_str(), kind.as_str()));
         }
         match &answer.verification {
-            Verification::Granted(_) => Ok(key.id),
+            Verification::Granted(_) => Ok((key.id, shape::known_id(key.owner.uuid(), key.owner_handle))),
             Verification::Denied(denial) => Err(match denial.code() {
                 DenialCode::Expired => complaint::api_key_expired(),
                 DenialCode::Revoked => complaint::api_key_stopped("API key has been revoked."),
@@ -281,8 +282,7 @@ pub fn is_api_key(kind: Kind) -> bool {
 
 /// Refuses where the project lets owners of this kind have no keys.
 fn switched_on(desk: &Desk, visitor: &Visitor, side: Side) -> Answer<()> {
-    let front = desk.keeper.project_front(visitor.project)?;
-    if front.owners.contains(&side.kind()) {
+    if desk.keeper.may_have_keys(visitor.project, side.kind())? {
         return Ok(());
     }
     let word = match side {

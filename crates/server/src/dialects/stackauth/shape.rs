@@ -1,9 +1,12 @@
 //! The JSON of keys, users, teams and the project as Stack Auth's clients read it.
 
+use keyholt_core::id::KeyId;
 use keyholt_core::key::{Key, Kind, State};
 use keyholt_core::owner::{MemberRight, OwnerKind, Team, User};
 use keyholt_core::secret::holds_secret;
 use keyholt_core::text::Metadata;
+use keyholt_core::time::Moment;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -46,29 +49,62 @@ pub enum Text<'a> {
     End,
 }
 
+/// A key as it is told. Written as it stands: a check of a key is asked for all the time, and a tree of its members would cost
+/// more than the look-up.
+#[derive(Serialize)]
+pub struct Told<'a> {
+    created_at_millis: i64,
+    description: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at_millis: Option<i64>,
+    id: KeyId,
+    is_public: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    manually_revoked_at_millis: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_id: Option<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    team_id: Option<Uuid>,
+    r#type: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_id: Option<Uuid>,
+    value: TextTold<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum TextTold<'a> {
+    Whole(&'a str),
+    End { last_four: &'a str },
+}
+
 /// A key.
-pub fn key(view: &KeyView, text: Text<'_>) -> Value {
-    let key = &view.key;
-    let owner = known_id(key.owner.uuid(), &view.owner_handle);
-    let mut told = json!({
-        "id": key.id,
-        "type": key.owner.kind().as_str(),
-        "description": description(key),
-        "is_public": key.kind == Kind::Publishable,
-        "created_at_millis": key.created_at.ms(),
-        "value": match text {
-            Text::Whole(text) => json!(text),
-            Text::End => json!({ "last_four": last_four(key) }),
+pub fn key<'a>(view: &'a KeyView, text: Text<'a>) -> Told<'a> {
+    key_of(&view.key, known_id(view.key.owner.uuid(), &view.owner_handle), text)
+}
+
+/// A key of the owner whom the clients know by this id.
+pub fn key_of<'a>(key: &'a Key, owner: Uuid, text: Text<'a>) -> Told<'a> {
+    let kind = key.owner.kind();
+    let id_of = |wanted| (kind == wanted).then_some(owner);
+    Told {
+        created_at_millis: key.created_at.ms(),
+        description: description(key),
+        expires_at_millis: key.expiry.at().map(Moment::ms),
+        id: key.id,
+        is_public: key.kind == Kind::Publishable,
+        manually_revoked_at_millis: stopped_at(key),
+        service_id: id_of(OwnerKind::Service),
+        team_id: id_of(OwnerKind::Team),
+        r#type: kind.as_str(),
+        user_id: id_of(OwnerKind::User),
+        value: match text {
+            Text::Whole(text) => TextTold::Whole(text),
+            Text::End => TextTold::End {
+                last_four: last_four(key),
+            },
         },
-    });
-    put(&mut told, &format!("{}_id", key.owner.kind().as_str()), json!(owner));
-    if let Some(at) = key.expiry.at() {
-        put(&mut told, "expires_at_millis", json!(at.ms()));
     }
-    if let Some(since) = stopped_at(key) {
-        put(&mut told, "manually_revoked_at_millis", json!(since));
-    }
-    told
 }
 
 /// Since when a key is stopped. The clients know no suspension: while it lasts, the key looks revoked, as it works for nobody.
@@ -89,10 +125,10 @@ pub fn description(key: &Key) -> &str {
 }
 
 /// The end of a key's text.
-pub fn last_four(key: &Key) -> String {
+pub fn last_four(key: &Key) -> &str {
     let hint = key.about.hint.as_ref().map_or("", |hint| hint.as_str());
-    let last: Vec<char> = hint.chars().rev().take(4).collect();
-    last.into_iter().rev().collect()
+    let from = hint.char_indices().rev().take(4).last().map_or(0, |(at, _)| at);
+    hint.get(from..).unwrap_or_default()
 }
 
 /// What the dialect keeps of a user or team beside Keyholt's own words; each is a member of its notes.
@@ -201,8 +237,16 @@ pub fn permissions(right: MemberRight) -> &'static [&'static str] {
 }
 
 /// A list that is told whole.
-pub fn list(items: Vec<Value>) -> Value {
-    json!({ "items": items, "is_paginated": false })
+pub fn list<T: Serialize>(items: Vec<T>) -> impl Serialize {
+    #[derive(Serialize)]
+    struct Whole<T> {
+        is_paginated: bool,
+        items: Vec<T>,
+    }
+    Whole {
+        is_paginated: false,
+        items,
+    }
 }
 
 /// A page of a longer list, and where the next one starts.
@@ -232,4 +276,34 @@ pub fn changed_notes(metadata: &Metadata, changes: Map<String, Value>) -> Map<St
         }
     }
     kept
+}
+
+#[cfg(test)]
+mod tests {
+    use keyholt_core::id::KeyId;
+
+    use super::*;
+
+    #[test]
+    fn a_key_is_written_as_everything_else_is_with_its_members_in_the_order_of_their_names() {
+        for value in [TextTold::Whole("x"), TextTold::End { last_four: "abcd" }] {
+            let some = Some(Uuid::nil());
+            let told = Told {
+                created_at_millis: 1,
+                description: "d",
+                expires_at_millis: Some(2),
+                id: KeyId::from_uuid(Uuid::nil()),
+                is_public: false,
+                manually_revoked_at_millis: Some(3),
+                service_id: some,
+                team_id: some,
+                r#type: "user",
+                user_id: some,
+                value,
+            };
+            let written = serde_json::to_string(&list(vec![&told])).unwrap();
+            let sorted: Value = serde_json::from_str(&written).unwrap();
+            assert_eq!(written, sorted.to_string());
+        }
+    }
 }

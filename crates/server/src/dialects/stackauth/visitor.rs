@@ -3,8 +3,8 @@
 use axum::extract::FromRequestParts;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::HeaderMap;
 use http::request::Parts;
+use http::{HeaderMap, HeaderName};
 use keyholt_api::code::Code;
 use keyholt_core::actor::{Actor, Source};
 use keyholt_core::id::{ProjectId, UserId};
@@ -106,23 +106,24 @@ impl FromRequestParts<Desk> for Visitor {
         let headers = &parts.headers;
         let level = level(headers)?;
         let project = desk.project()?;
-        let Some(named) = shown(headers, "project-id")? else {
+        let Some(named) = shown(headers, &PROJECT_ID)? else {
             return Err(complaint::no_project(level.as_str()));
         };
         if desk.keeper.project_called(named) != Some(project) {
             return Err(complaint::project_not_found(named));
         }
+        let named = Named { project, word: named };
         let app = match level {
             Level::Client => {
-                check_publishable(desk, headers, project, &source)?;
+                check_publishable(desk, headers, named, &source)?;
                 None
             }
-            Level::Server => Some(app_key(desk, headers, &source, SERVER_KEY)?),
-            Level::Admin => Some(app_key(desk, headers, &source, ADMIN_KEY)?),
+            Level::Server => Some(app_key(desk, headers, named, &source, &SERVER_KEY)?),
+            Level::Admin => Some(app_key(desk, headers, named, &source, &ADMIN_KEY)?),
         };
-        let session = shown(headers, "refresh-token")?;
-        let person = match (shown(headers, "access-token")?, session) {
-            (Some(token), _) => Some(person(desk, token, &source)?),
+        let session = shown(headers, &REFRESH_TOKEN)?;
+        let person = match (shown(headers, &ACCESS_TOKEN)?, session) {
+            (Some(token), _) => Some(person(desk, token, project, &source)?),
             (None, Some(secret)) => holder(desk, secret, source)?,
             (None, None) => None,
         };
@@ -136,17 +137,35 @@ impl FromRequestParts<Desk> for Visitor {
     }
 }
 
-/// Both families of headers: the clients' own from 2.8.108 on, and what they sent before.
-const FAMILIES: [&str; 2] = ["x-hexclave-", "x-stack-"];
+/// A header by both of its names: the clients' own from 2.8.108 on, and what they sent before.
+struct Header([HeaderName; 2]);
 
-/// The value of a header of either family; an empty one was not given.
-pub fn shown<'a>(headers: &'a HeaderMap, name: &str) -> Answer<Option<&'a str>> {
-    for family in FAMILIES {
-        let mut values = headers.get_all(format!("{family}{name}")).iter();
+macro_rules! headers {
+    ($($name:ident = $word:literal;)*) => {$(
+        static $name: Header = Header([
+            HeaderName::from_static(concat!("x-hexclave-", $word)),
+            HeaderName::from_static(concat!("x-stack-", $word)),
+        ]);
+    )*};
+}
+
+headers! {
+    ACCESS_TYPE = "access-type";
+    PROJECT_ID = "project-id";
+    PUBLISHABLE = "publishable-client-key";
+    SECRET_SERVER = "secret-server-key";
+    SUPER_SECRET_ADMIN = "super-secret-admin-key";
+    ACCESS_TOKEN = "access-token";
+    REFRESH_TOKEN = "refresh-token";
+}
+
+/// The value of a header by either name; an empty one was not given.
+fn shown<'a>(headers: &'a HeaderMap, Header(names): &Header) -> Answer<Option<&'a str>> {
+    for name in names {
+        let mut values = headers.get_all(name).iter();
         let Some(value) = values.next() else { continue };
         let text = value.to_str().ok().filter(|_| values.next().is_none());
-        let text =
-            text.ok_or_else(|| complaint::schema(format!("the header {family}{name} must be one printable text")))?;
+        let text = text.ok_or_else(|| complaint::schema(format!("the header {name} must be one printable text")))?;
         if !text.is_empty() {
             return Ok(Some(text));
         }
@@ -156,17 +175,19 @@ pub fn shown<'a>(headers: &'a HeaderMap, name: &str) -> Answer<Option<&'a str>> 
 
 /// The secrets that a request shows in its headers.
 pub fn secrets(headers: &HeaderMap) -> Vec<Zeroizing<String>> {
-    let names = [SERVER_KEY.header, ADMIN_KEY.header, "access-token", "refresh-token"];
-    let shown = names.iter().filter_map(|name| shown(headers, name).ok().flatten());
+    let secret = [&SECRET_SERVER, &SUPER_SECRET_ADMIN, &ACCESS_TOKEN, &REFRESH_TOKEN];
+    let shown = secret
+        .into_iter()
+        .filter_map(|header| shown(headers, header).ok().flatten());
     shown.map(|secret| Zeroizing::new(secret.to_owned())).collect()
 }
 
 fn level(headers: &HeaderMap) -> Answer<Level> {
-    if let Some(word) = shown(headers, "access-type")? {
+    if let Some(word) = shown(headers, &ACCESS_TYPE)? {
         let level = Level::ALL.into_iter().find(|level| level.as_str() == word);
         return level.ok_or_else(|| complaint::invalid_access_type(word));
     }
-    for key in ["publishable-client-key", SERVER_KEY.header, ADMIN_KEY.header] {
+    for key in [&PUBLISHABLE, &SECRET_SERVER, &SUPER_SECRET_ADMIN] {
         if shown(headers, key)?.is_some() {
             return Err(complaint::key_without_access_type());
         }
@@ -176,37 +197,43 @@ fn level(headers: &HeaderMap) -> Answer<Level> {
 
 /// The key that opens a level.
 struct ProjectKey {
-    header: &'static str,
+    header: &'static Header,
     name: &'static str,
     code: &'static str,
 }
 
-const SERVER_KEY: ProjectKey = ProjectKey {
-    header: "secret-server-key",
+static SERVER_KEY: ProjectKey = ProjectKey {
+    header: &SECRET_SERVER,
     name: "secret server key",
     code: "INVALID_SECRET_SERVER_KEY",
 };
-const ADMIN_KEY: ProjectKey = ProjectKey {
-    header: "super-secret-admin-key",
+static ADMIN_KEY: ProjectKey = ProjectKey {
+    header: &SUPER_SECRET_ADMIN,
     name: "super secret admin key",
     code: "INVALID_SUPER_SECRET_ADMIN_KEY",
 };
 
+/// The project that is spoken of, and the word that names it.
+#[derive(Clone, Copy)]
+struct Named<'a> {
+    project: ProjectId,
+    word: &'a str,
+}
+
 /// Who shows the key of a level. What that key may do, the keeper decides for each act.
-fn app_key(desk: &Desk, headers: &HeaderMap, source: &Source, key: ProjectKey) -> Answer<Actor> {
-    let project = shown(headers, "project-id")?.unwrap_or_default();
-    let invalid = || complaint::invalid_project_key(key.code, key.name, project);
+fn app_key(desk: &Desk, headers: &HeaderMap, named: Named<'_>, source: &Source, key: &ProjectKey) -> Answer<Actor> {
+    let invalid = || complaint::invalid_project_key(key.code, key.name, named.word);
     let secret = shown(headers, key.header)?.ok_or_else(invalid)?;
     match desk.keeper.authenticate(secret, source.clone()) {
-        Ok(actor) if actor.home == desk.project()? => Ok(actor),
+        Ok(actor) if actor.home == named.project => Ok(actor),
         Ok(_) | Err(Unauthenticated::Invalid) => Err(invalid()),
         Err(error) => Err(Complaint::Fail(error.into())),
     }
 }
 
 /// A publishable key opens nothing, but one that is shown must be good.
-fn check_publishable(desk: &Desk, headers: &HeaderMap, project: ProjectId, source: &Source) -> Answer<()> {
-    let Some(key) = shown(headers, "publishable-client-key")? else {
+fn check_publishable(desk: &Desk, headers: &HeaderMap, named: Named<'_>, source: &Source) -> Answer<()> {
+    let Some(key) = shown(headers, &PUBLISHABLE)? else {
         return Ok(());
     };
     let origin = headers
@@ -221,26 +248,25 @@ fn check_publishable(desk: &Desk, headers: &HeaderMap, project: ProjectId, sourc
         },
         counting: Counting::Counted,
     };
-    let good = desk.keeper.verify(project, &question, |answer| {
+    let good = desk.keeper.verify(named.project, &question, |answer| {
         let publishable = answer.key.as_ref().is_some_and(|key| key.kind == Kind::Publishable);
         publishable && !matches!(answer.verification, Verification::Denied(_))
     })?;
     if good {
         Ok(())
     } else {
-        let named = shown(headers, "project-id")?.unwrap_or_default();
         Err(complaint::invalid_project_key(
             "INVALID_PUBLISHABLE_CLIENT_KEY",
             "publishable key",
-            named,
+            named.word,
         ))
     }
 }
 
 /// Who is signed in.
-fn person(desk: &Desk, token: &str, source: &Source) -> Answer<Actor> {
+fn person(desk: &Desk, token: &str, project: ProjectId, source: &Source) -> Answer<Actor> {
     match desk.keeper.authenticate(token, source.clone()) {
-        Ok(actor) if actor.home == desk.project()? && matches!(actor.owner, Owner::User(_)) => Ok(actor),
+        Ok(actor) if actor.home == project && matches!(actor.owner, Owner::User(_)) => Ok(actor),
         Ok(_) | Err(Unauthenticated::Invalid) => Err(match expired_at(token, desk.keeper.now()) {
             Some(at) => complaint::access_token_expired(at),
             None => complaint::bad_access_token(),

@@ -85,7 +85,10 @@ pub struct Village {
 
 impl Village {
     pub async fn open(dialect: &'static dyn Dialect) -> Self {
-        let house = House::open().await;
+        Self::open_in(House::open().await, dialect).await
+    }
+
+    pub async fn open_in(house: House, dialect: &'static dyn Dialect) -> Self {
         let wire = Wire::speaking(&house.keeper, dialect, "acme");
         let ada = house.user("ada").await;
         let bob = house.user("bob").await;

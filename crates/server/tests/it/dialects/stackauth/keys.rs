@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 
 use super::{ask, complaint, serve, told};
 use crate::dialects::village::{Complaint, Village};
+use crate::house::{Held, House};
+use crate::relay::Relay;
 
 #[tokio::test]
 async fn a_key_is_shown_once_and_told_as_the_clients_read_it() {
@@ -105,6 +107,29 @@ async fn a_check_says_not_found_wrong_type_revoked_expired_in_this_order() {
         .ok()
         .json();
     assert_eq!(again["manually_revoked_at_millis"], first["manually_revoked_at_millis"]);
+}
+
+#[tokio::test]
+async fn a_second_check_asks_the_store_nothing_and_a_change_is_seen_at_once() {
+    let line = Relay::new().lone();
+    let village = Village::open_in(House::open_on(line.clone()).await, &StackAuth).await;
+    let check = async |side: &str, key: &Held| {
+        let before = line.calls();
+        let path = format!("/{side}-api-keys/check");
+        let reply = serve(&village, ("POST", &path), json!({ "api_key": key.secret })).await;
+        (reply.ok().json(), line.calls() - before)
+    };
+    for (side, key) in [("user", &village.target), ("team", &village.platforms)] {
+        let path = format!("/{side}-api-keys/{}", key.id());
+        let shown = async || serve(&village, ("GET", &path), Value::Null).await.ok().json();
+        assert_eq!(check(side, key).await, (shown().await, 1));
+        assert_eq!(check(side, key).await, (shown().await, 0));
+        serve(&village, ("PATCH", &path), json!({"description": "renamed"}))
+            .await
+            .ok();
+        assert_eq!(check(side, key).await.0["description"], "renamed");
+        assert_eq!(check(side, key).await, (shown().await, 0));
+    }
 }
 
 #[tokio::test]
