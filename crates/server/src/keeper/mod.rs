@@ -46,7 +46,7 @@ use keyholt_core::audit::Noun;
 use keyholt_core::bond::{BondError, Masters};
 use keyholt_core::commit::{Change, Commit, Record, Revision};
 use keyholt_core::entropy::Entropy;
-use keyholt_core::id::{ProjectId, SYSTEM};
+use keyholt_core::id::ProjectId;
 use keyholt_core::issue::Circumstances;
 use keyholt_core::owner::Owner;
 use keyholt_core::scope::{Access, ScopeSet};
@@ -100,6 +100,7 @@ pub struct Keeper {
     sealer: Sealer,
     seals: seals::Seals,
     remembered: remembered::RememberedKeys,
+    called: names::CalledLately,
     renewals: renewals::Renewals,
     clock: Arc<dyn Clock>,
     entropy: Mutex<Box<dyn Entropy + Send>>,
@@ -196,6 +197,7 @@ impl Keeper {
             sealer: masters.present.sealer(),
             seals: seals::Seals::new(&masters, &bond),
             remembered: remembered::RememberedKeys::new(),
+            called: names::CalledLately::default(),
             renewals: renewals::Renewals::default(),
             progress: Arc::new(Progress::new(store.sharing(), staleness_max, elapsed_ms(&*clock))),
             system_turn: tokio::sync::Mutex::default(),
@@ -308,15 +310,6 @@ impl Keeper {
                 .filter(|id| *id == actor.home || actor.is_operator())
         };
         named.ok_or(Refusal::NotFound(Noun::Project))
-    }
-
-    /// The id of the project that a setting names: an id or a slug.
-    pub fn project_called(&self, word: &str) -> Option<ProjectId> {
-        let directory = self.keyring.directory();
-        match word.parse::<ProjectId>() {
-            Ok(id) => directory.record(Noun::Project, id.uuid()).map(|_| id),
-            Err(_) => directory.id_of(Noun::Project, SYSTEM, word).map(ProjectId::from_uuid),
-        }
     }
 
     /// The owner that a reference names: an id, or the handle by which people name it.

@@ -1,10 +1,12 @@
 //! How people name things: what doors need to show ids as words.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
 use keyholt_core::audit::Noun;
 use keyholt_core::commit::Record;
-use keyholt_core::id::{ProjectId, RoleId};
+use keyholt_core::id::{ProjectId, RoleId, SYSTEM};
 use keyholt_core::owner::{Owner, OwnerKind};
 use keyholt_core::text::Name;
 
@@ -19,7 +21,54 @@ pub struct ProjectFront {
     pub owners: BTreeSet<OwnerKind>,
 }
 
+/// Words by which projects are called that are remembered at most.
+const CALLED_MAX: usize = 64;
+
+/// By which words projects were called lately. A dialect asks for the same one with every request.
+pub(super) struct CalledLately([ArcSwapOption<Called>; CALLED_MAX]);
+
+struct Called {
+    word: Box<str>,
+    id: ProjectId,
+    /// As of which change of a project this is.
+    as_of: u64,
+}
+
+impl Default for CalledLately {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| ArcSwapOption::empty()))
+    }
+}
+
+impl CalledLately {
+    fn place(&self, word: &str) -> Option<&ArcSwapOption<Called>> {
+        let mix = |mixed: usize, byte: u8| mixed.wrapping_mul(31).wrapping_add(usize::from(byte));
+        self.0.get(word.bytes().fold(0, mix) % CALLED_MAX)
+    }
+}
+
 impl Keeper {
+    /// The id of the project that a setting or a header names: an id or a slug.
+    pub fn project_called(&self, word: &str) -> Option<ProjectId> {
+        // Read before the look-up: what changes meanwhile is looked up again.
+        let as_of = self.keyring.issuer_changes();
+        let place = self.called.place(word)?;
+        if let Some(called) = place.load().as_ref()
+            && called.as_of == as_of
+            && *called.word == *word
+        {
+            return Some(called.id);
+        }
+        let directory = self.keyring.directory();
+        let id = match word.parse::<ProjectId>() {
+            Ok(id) => directory.record(Noun::Project, id.uuid()).map(|_| id),
+            Err(_) => directory.id_of(Noun::Project, SYSTEM, word).map(ProjectId::from_uuid),
+        }?;
+        let word = word.into();
+        place.store(Some(Arc::new(Called { word, id, as_of })));
+        Some(id)
+    }
+
     /// What a project tells everybody: a page that offers keys has to know whether there are any.
     pub fn project_front(&self, project: ProjectId) -> Result<ProjectFront, Refusal> {
         let project = self.keyring.project(project).ok_or(Refusal::NotFound(Noun::Project))?;

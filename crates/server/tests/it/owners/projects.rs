@@ -45,6 +45,30 @@ async fn no_project_is_called_self() {
 }
 
 #[tokio::test]
+async fn a_project_goes_by_its_slug_of_this_moment_and_by_its_id() {
+    let house = House::open().await;
+    let (keeper, olga, acme) = (&house.keeper, house.olga(), house.project());
+    let renamed = async |slug: &str| {
+        let change = ProjectChange {
+            slug: Some(Slug::new(slug).unwrap()),
+            ..ProjectChange::default()
+        };
+        keeper.change_project(&olga, acme, change, None).await.unwrap();
+    };
+    for _ in 0..2 {
+        assert_eq!(keeper.project_called("acme"), Some(acme));
+        assert_eq!(keeper.project_called(&acme.to_string()), Some(acme));
+        assert_eq!(keeper.project_called("globex"), None);
+    }
+    renamed("initech").await;
+    assert_eq!(keeper.project_called("acme"), None);
+    assert_eq!(keeper.project_called("initech"), Some(acme));
+    let other = keeper.found_project(&olga, charter("acme")).await.unwrap();
+    assert_eq!(keeper.project_called("acme"), Some(other.id));
+    assert_eq!(keeper.project_called(&acme.to_string()), Some(acme));
+}
+
+#[tokio::test]
 async fn a_policy_stays_within_what_keyholt_can_keep() {
     let house = House::open().await;
     let good = house.acme.policy.clone();
