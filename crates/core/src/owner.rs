@@ -165,6 +165,15 @@ pub const MEMBERS_MAX: usize = 1000;
 pub const ROLES_PER_OWNER_MAX: usize = 32;
 
 impl Team {
+    /// The users who may manage the team's keys.
+    pub fn managers(&self) -> impl Iterator<Item = UserId> {
+        let manage = self
+            .members
+            .iter()
+            .filter(|member| member.right == MemberRight::ManageKeys);
+        manage.map(|member| member.user)
+    }
+
     /// Whether this user may manage the team's keys.
     pub fn is_managed_by(&self, user: UserId) -> bool {
         self.members

@@ -1,18 +1,22 @@
 //! Who calls: a shown secret becomes an actor, or nobody, and its use is noted.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use keyholt_api::code::Code;
 use keyholt_core::actor::{Actor, Proof, Source};
 use keyholt_core::denial::Denial;
+use keyholt_core::id::{ProjectId, TeamId};
 use keyholt_core::owner::Owner;
+use keyholt_core::scope::ScopeSet;
 use keyholt_core::time::{Expiry, Moment};
-use keyholt_core::verify::{Ask, Form, Shown, Verification, judge};
+use keyholt_core::verify::{Ask, Dossier, Form, Shown, Verification, judge};
 use keyholt_store::UseOutcome;
 
 use super::tokens::Credential;
 use super::{Keeper, Wait};
+use crate::keyring::holders::OwnerEntry;
 use crate::keyring::ring::Found;
 
 /// Why nobody is recognised.
@@ -50,6 +54,25 @@ impl From<Wait> for Unauthenticated {
     }
 }
 
+/// What the dossier tells of whoever is recognised.
+struct Recognised {
+    owner: Owner,
+    home: ProjectId,
+    effective: Arc<ScopeSet>,
+    /// Until when that may work which is made with what was shown.
+    ends: Expiry,
+    proof: Proof,
+    manages: Vec<TeamId>,
+}
+
+/// What was shown may do now. Most keys carry all that their owner may do, and that set is there already.
+fn effective(dossier: &Dossier<'_>, owner: &OwnerEntry) -> Arc<ScopeSet> {
+    match dossier.effective() {
+        Cow::Borrowed(all) if std::ptr::eq(all, &*owner.permissions) => Arc::clone(&owner.permissions),
+        some => Arc::new(some.into_owned()),
+    }
+}
+
 impl Keeper {
     /// Who shows this secret. Every failure is the same failure.
     pub fn authenticate(&self, secret: &str, source: Source) -> Result<Actor, Unauthenticated> {
@@ -75,7 +98,7 @@ impl Keeper {
 
     pub(super) fn actor(&self, credential: &Credential, source: Source) -> Result<Actor, Unauthenticated> {
         let now = self.now();
-        let judged = self.dossier(credential, |dossier, _| {
+        let judged = self.dossier(credential, |dossier, owner| {
             let environment = dossier
                 .bounds
                 .environment
@@ -93,15 +116,17 @@ impl Keeper {
             if matches!(verification, Verification::Denied(_)) {
                 self.note_reuse(dossier, now, source.address);
             }
-            let actor = (
-                dossier.project,
-                dossier.owner,
-                Arc::new(dossier.effective().into_owned()),
-                Proof::of(dossier.kind, dossier.key, now),
-            );
-            (verification, actor)
+            let recognised = Recognised {
+                owner: dossier.owner,
+                home: dossier.project,
+                effective: effective(dossier, owner),
+                ends: dossier.hands_on_until(),
+                proof: Proof::of(dossier.kind, dossier.key, now),
+                manages: owner.manages().to_vec(),
+            };
+            (verification, recognised)
         });
-        let (verification, (home, owner, effective, proof)) = judged.ok_or(Unauthenticated::Invalid)?;
+        let (verification, recognised) = judged.ok_or(Unauthenticated::Invalid)?;
         self.note(&credential.found, &verification, now, source.address);
         match verification {
             Verification::Granted(_) => {}
@@ -111,24 +136,28 @@ impl Keeper {
         }
         // SECURITY: whoever shows a secret in its grace is gone when the grace is; so is what that secret may make. A token
         // may make what its key may make: it was tied to the secret that it was made with.
-        let ends = self
-            .keyring
-            .dossier(&credential.found, |dossier, _| dossier.hands_on_until());
         let (access, expiry, form) = match &credential.token {
             None => {
                 let access = self.keyring.access(&credential.found).map(Arc::clone);
-                (access, ends, Form::Secret)
+                (access, Some(recognised.ends), Form::Secret)
             }
             Some(token) => {
+                let ends = self
+                    .keyring
+                    .dossier(&credential.found, |dossier, _| dossier.hands_on_until());
                 let most = token.hands_on.map_or(Expiry::Never, |most| Expiry::At(now.plus(most)));
                 let ends = ends.map(|ends| if ends.outlives(most) { most } else { ends });
                 (Some(Arc::new(token.access.clone())), ends, Form::Token)
             }
         };
-        let manages = match owner {
-            Owner::User(user) => self.keyring.directory().managed_by(user).collect(),
-            Owner::Team(_) | Owner::Service(_) => Vec::new(),
-        };
+        let Recognised {
+            owner,
+            home,
+            effective,
+            proof,
+            manages,
+            ..
+        } = recognised;
         Ok(Actor {
             key: credential.found.key(),
             owner,

@@ -76,7 +76,7 @@ impl Keeper {
             (dossier.project, dossier.effective().covers(wanted))
         })?;
         let now = self.now();
-        let told = self.dossier(shown, |dossier, owner_handle| {
+        let told = self.dossier(shown, |dossier, owner| {
             let is_here = dossier.project == home || home == SYSTEM;
             let may = dossier.key == caller.key() || (is_here && may_verify);
             // A question without a client's address or origin: what depends on those is for verify to say.
@@ -88,7 +88,7 @@ impl Keeper {
                 project: dossier.project,
                 issuer: self.issuer(dossier.project)?.name.to_string(),
                 owner: dossier.owner,
-                owner_handle: owner_handle.to_owned(),
+                owner_handle: owner.handle.to_string(),
                 scopes: dossier.effective().into_owned(),
                 expiry: dossier.ends(),
                 shown: shown_as,

@@ -25,7 +25,7 @@ use super::statuses::status_claim;
 use super::{Issuer, Keeper, Refusal, Unauthenticated};
 use crate::jose::{ACCESS_TOKEN, is_compact};
 use crate::keyring::directory::noun_of;
-use crate::keyring::holders::Presence;
+use crate::keyring::holders::{OwnerEntry, Presence};
 use crate::keyring::ring::Found;
 
 /// What somebody showed, as far as something of ours answers to it; not judged yet.
@@ -99,12 +99,14 @@ impl Keeper {
         self.present(text).is_some()
     }
 
-    /// All that is known about what was shown, for the judge, and how people name whom it acts for.
-    pub(super) fn dossier<R>(&self, credential: &Credential, with: impl FnOnce(&Dossier<'_>, &str) -> R) -> Option<R> {
+    /// All that is known about what was shown, for the judge, and whom it acts for.
+    pub(super) fn dossier<R>(
+        &self,
+        credential: &Credential,
+        with: impl FnOnce(&Dossier<'_>, &OwnerEntry) -> R,
+    ) -> Option<R> {
         let Some(token) = &credential.token else {
-            return self
-                .keyring
-                .dossier(&credential.found, |dossier, owner| with(dossier, &owner.handle));
+            return self.keyring.dossier(&credential.found, with);
         };
         let recall = self.keyring.recall(token.id);
         let judged = self.keyring.dossier(&credential.found, |parent, owner| {
@@ -113,7 +115,7 @@ impl Keeper {
             }
             if parent.owner == token.owner {
                 let narrowed = Narrowed::new(parent, token, None, recall);
-                return Some(with(&narrowed.dossier(), &owner.handle));
+                return Some(with(&narrowed.dossier(), owner));
             }
             let entry = self.keyring.owner_entry(token.owner)?;
             if entry.presence != Presence::Here || entry.project() != parent.project {
@@ -124,7 +126,7 @@ impl Keeper {
                 standing: entry.standing,
             };
             let narrowed = Narrowed::new(parent, token, Some(bearer), recall);
-            Some(with(&narrowed.dossier(), &entry.handle))
+            Some(with(&narrowed.dossier(), &entry))
         });
         judged.flatten()
     }
@@ -233,14 +235,14 @@ impl Keeper {
         }
         let now = self.now();
         let status = self.status_index(&credential.found);
-        let minted = self.dossier(credential, |dossier, owner_handle| {
+        let minted = self.dossier(credential, |dossier, owner| {
             if standing(dossier, now).is_some() {
                 return Err(gone());
             }
             let world = Mint {
                 policy: &issuer.policy,
                 issuer: &issuer.name,
-                owner_handle,
+                owner_handle: &owner.handle,
                 generation: generation(credential, dossier),
                 ends: dossier.ends(),
                 longest: issuer.policy.longest_lifetime,

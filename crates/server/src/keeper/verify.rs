@@ -284,12 +284,12 @@ impl Keeper {
             Some(usual) => naming(&question.ask, usual),
         };
         let mut with = Some(with);
-        let answered = self.dossier(token, |dossier, owner_handle| {
+        let answered = self.dossier(token, |dossier, owner| {
             let verification = judge(Some(dossier), project, &ask, now);
             if question.counting == Counting::Counted {
                 self.note(&token.found, &verification, now, ask.address);
             }
-            let answer = answer(dossier, owner_handle, verification, now);
+            let answer = answer(dossier, &owner.handle, verification, now);
             with.take().map(|with| with(&answer))
         });
         let unknown = Answer {

@@ -7,7 +7,7 @@ use keyholt_core::audit::Noun;
 use keyholt_core::commit::Record;
 use keyholt_core::enrol;
 use keyholt_core::id::{ProjectId, RoleId, TeamId, UserId};
-use keyholt_core::owner::{MemberRight, Owner};
+use keyholt_core::owner::Owner;
 use keyholt_core::password::mailbox;
 use keyholt_core::project::Project;
 use keyholt_core::role::Role;
@@ -182,12 +182,8 @@ impl Directory {
             self.mailboxes.entry(place).or_default().insert(user);
         }
         if let Record::Team(team) = record.as_ref() {
-            for member in team
-                .members
-                .iter()
-                .filter(|member| member.right == MemberRight::ManageKeys)
-            {
-                self.managed.entry(member.user).or_default().insert(team.id);
+            for user in team.managers() {
+                self.managed.entry(user).or_default().insert(team.id);
             }
         }
         self.records.insert(key, record);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use keyholt_core::commit::Record;
-use keyholt_core::id::ProjectId;
+use keyholt_core::id::{ProjectId, TeamId};
 use keyholt_core::owner::{Owner, Standing};
 use keyholt_core::scope::ScopeSet;
 use keyholt_core::time::Moment;
@@ -23,10 +23,17 @@ pub struct OwnerEntry {
     pub standing: Standing,
     /// Whether the owner's record was found and is as Keyholt wrote it.
     pub presence: Presence,
+    /// The teams whose keys the owner may manage: one word in the many that manage none.
+    pub(super) manages: Option<Arc<Vec<TeamId>>>,
     pub(super) project: Arc<ProjectCell>,
 }
 
 impl OwnerEntry {
+    /// The teams whose keys the owner may manage.
+    pub fn manages(&self) -> &[TeamId] {
+        self.manages.as_ref().map_or(&[], |teams| teams.as_slice())
+    }
+
     /// The owner's project.
     pub fn project(&self) -> ProjectId {
         self.project.id
@@ -41,6 +48,7 @@ impl OwnerEntry {
             permissions: Arc::default(),
             standing: Standing::Good,
             presence: Presence::Missing,
+            manages: None,
             project,
         }
     }

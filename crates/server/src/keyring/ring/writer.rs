@@ -7,7 +7,7 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use arc_swap::ArcSwap;
 use keyholt_core::audit::Noun;
 use keyholt_core::commit::Record;
-use keyholt_core::id::{KeyId, ProjectId, SYSTEM};
+use keyholt_core::id::{KeyId, ProjectId, SYSTEM, TeamId, UserId};
 use keyholt_core::key::{Bounds, KeyRow, Kind};
 use keyholt_core::owner::{Owner, Standing};
 use keyholt_core::scope::{Access, ScopeSet};
@@ -195,17 +195,21 @@ impl Keyring {
 
     fn put_record(&self, record: Arc<Record>) -> Result<(), Full> {
         let mut state = self.begin();
-        {
+        let known = {
             let mut directory = self.directory.write().unwrap_or_else(PoisonError::into_inner);
-            let known = directory
-                .record(record.noun(), record.id())
-                .map(|known| known.revision());
-            if known.is_some_and(|known| known >= record.revision()) {
+            let known = directory.record(record.noun(), record.id()).map(Arc::clone);
+            if known
+                .as_ref()
+                .is_some_and(|known| known.revision() >= record.revision())
+            {
                 return Ok(());
             }
             directory.put(Arc::clone(&record));
-        }
-        self.refresh(&mut state, &record)
+            known
+        };
+        self.refresh(&mut state, &record)?;
+        let (before, now) = (known.as_deref().map(managers).unwrap_or_default(), managers(&record));
+        self.refresh_managers(&mut state, before.symmetric_difference(&now), record.project())
     }
 
     /// Forgets a record other than a key. What hangs on it stops.
@@ -217,7 +221,10 @@ impl Keyring {
             .unwrap_or_else(PoisonError::into_inner)
             .remove(noun, id);
         match removed {
-            Some(record) => self.refresh(&mut state, &record),
+            Some(record) => {
+                self.refresh(&mut state, &record)?;
+                self.refresh_managers(&mut state, &managers(&record), record.project())
+            }
             None => Ok(()),
         }
     }
@@ -262,6 +269,19 @@ impl Keyring {
         Ok(())
     }
 
+    /// Brings up to date which teams these users manage.
+    fn refresh_managers<'a>(
+        &self,
+        state: &mut WriterState,
+        users: impl IntoIterator<Item = &'a UserId>,
+        project: ProjectId,
+    ) -> Result<(), Full> {
+        let directory = self.directory();
+        users
+            .into_iter()
+            .try_for_each(|user| self.refresh_owner(state, &directory, Owner::User(*user), project))
+    }
+
     fn refresh_owner(
         &self,
         state: &mut WriterState,
@@ -280,6 +300,7 @@ impl Keyring {
                 permissions: Arc::new(directory.permissions(record)),
                 standing: standing_of(record),
                 presence: Presence::Here,
+                manages: managed_by(owner, directory),
                 project: cell,
             },
         };
@@ -330,6 +351,20 @@ fn number_of_text<T: DeserializeOwned>(
             known.unnamed(Arc::new(instead))
         }
     }
+}
+
+/// The users who may manage the keys of a team.
+fn managers(record: &Record) -> BTreeSet<UserId> {
+    match record {
+        Record::Team(team) => team.managers().collect(),
+        _ => BTreeSet::new(),
+    }
+}
+
+fn managed_by(owner: Owner, directory: &Directory) -> Option<Arc<Vec<TeamId>>> {
+    let Owner::User(user) = owner else { return None };
+    let teams: Vec<TeamId> = directory.managed_by(user).collect();
+    (!teams.is_empty()).then(|| Arc::new(teams))
 }
 
 fn hanging(digest: &Digest) -> u32 {

@@ -11,6 +11,7 @@ use keyholt_server::keeper::{MembershipChange, Refusal};
 use keyholt_store::{KeyQuery, Limit, RecordQuery};
 
 use crate::house::{Held, House, NEW_YEAR, Wishes, charter, held, refusal, wish};
+use crate::relay::Relay;
 
 /// A user, a team and a service, each with a key.
 async fn one_of_each(house: &House) -> [Held; 3] {
@@ -256,6 +257,46 @@ async fn a_manager_manages_the_teams_keys_until_the_membership_ends() {
         .revoke_key(&actor, house.project(), made.id(), cause, None)
         .await;
     assert!(matches!(refusal(revoked), Refusal::NotFound(_)));
+}
+
+#[tokio::test]
+async fn every_node_knows_whose_keys_somebody_manages_until_the_team_is_gone() {
+    let relay = Relay::new();
+    let here = House::open_on(relay.shared()).await;
+    let bob = here.user("bob").await;
+    let bobs = here.issue(wish(Owner::User(bob.id), "bob").everything()).await;
+    let there = here.beside(relay.shared()).await;
+    let [_, first, _] = one_of_each(&here).await;
+    let second = here.team("second", vec![(&bob, MemberRight::ManageKeys)]).await;
+    let second_owner = Owner::Team(second.id);
+    let told = async |expected: &[Owner]| {
+        there.keeper.catch_up().await.unwrap();
+        let fresh = here.beside(relay.shared()).await;
+        for house in [&here, &there, &fresh] {
+            let manages = house.actor(&bobs.secret).manages;
+            let manages: Vec<Owner> = manages.into_iter().map(Owner::Team).collect();
+            assert_eq!(manages, expected);
+        }
+    };
+    told(&[second_owner]).await;
+    for (change, expected) in [
+        (MembershipChange::Put(MemberRight::Belong), &[second_owner][..]),
+        (
+            MembershipChange::Put(MemberRight::ManageKeys),
+            &[first.key.owner, second_owner],
+        ),
+        (MembershipChange::Put(MemberRight::Belong), &[second_owner]),
+        (
+            MembershipChange::Put(MemberRight::ManageKeys),
+            &[first.key.owner, second_owner],
+        ),
+        (MembershipChange::Remove, &[second_owner]),
+    ] {
+        member(&here, &first, &bob, change).await.unwrap();
+        told(expected).await;
+    }
+    here.remove(second_owner).await;
+    told(&[]).await;
 }
 
 #[tokio::test]
