@@ -104,7 +104,12 @@ pub struct Pairs(Vec<(String, String)>);
 impl Pairs {
     /// Reads them; what cannot be decoded is left out.
     pub fn read(text: &str) -> Self {
-        Self(pairs(text).take(PAIRS_MAX).collect())
+        let pairs = pairs(text).take(PAIRS_MAX);
+        Self(
+            pairs
+                .map(|(name, value)| (name.into_owned(), value.into_owned()))
+                .collect(),
+        )
     }
 
     /// The one value of this name; given twice, it is not guessed which one was meant.

@@ -90,9 +90,9 @@ pub fn in_url_besides(uri: &Uri, spared: &[&str]) -> Option<Misplaced> {
     let is_ours = |text: &str| Presented::parse(text).is_ok_and(|presented| presented.format() == Format::Keyholt);
     let in_path = uri.path().split('/').filter(|word| is_ours(word)).map(str::to_owned);
     let in_query = pairs(uri.query().unwrap_or_default())
-        .filter(|(name, _)| !spared.contains(&name.as_str()))
+        .filter(|(name, _)| !spared.contains(&name.as_ref()))
         .filter(|(name, value)| named(name) || is_ours(value))
-        .map(|(_, value)| value);
+        .map(|(_, value)| value.into_owned());
     let secrets: Vec<_> = in_path
         .chain(in_query)
         .take(MISPLACED_MAX)

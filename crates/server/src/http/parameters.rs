@@ -44,7 +44,9 @@ impl Parameters {
         // HEAD is GET without a body.
         let method = if method == Method::HEAD { &Method::GET } else { method };
         let known = self.0.get(&(method.clone(), path.to_owned()))?;
-        pairs(query).map(|(name, _)| name).find(|name| !known.contains(name))
+        let is_known = |name: &str| known.iter().any(|known| known == name);
+        let unknown = pairs(query).find(|(name, _)| !is_known(name));
+        unknown.map(|(name, _)| name.into_owned())
     }
 }
 

@@ -70,7 +70,7 @@ impl<S: Send + Sync, F: DeserializeOwned> FromRequestParts<S> for Paged<F> {
 }
 
 /// The pairs of a query, undecodable ones left out.
-pub(crate) fn pairs(query: &str) -> impl Iterator<Item = (String, String)> {
+pub(crate) fn pairs(query: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
     split(query).filter_map(|(name, value)| Some((decode(name)?, decode(value)?)))
 }
 
@@ -90,6 +90,7 @@ fn decoded(query: &str) -> Result<Vec<(String, String)>, Fail> {
             return Err(malformed("the query has more parameters than any request needs"));
         }
         let pair = decode(name).zip(decode(value));
+        let pair = pair.map(|(name, value)| (name.into_owned(), value.into_owned()));
         let (name, value) = pair.ok_or_else(|| malformed("the query is not percent-encoded UTF-8"))?;
         if !known.insert(name.clone()) {
             let reason = Reason(FaultCode::Duplicate, "is given twice".into());
@@ -100,7 +101,11 @@ fn decoded(query: &str) -> Result<Vec<(String, String)>, Fail> {
     Ok(pairs)
 }
 
-fn decode(text: &str) -> Option<String> {
+fn decode(text: &str) -> Option<Cow<'_, str>> {
+    // Most of what is in queries needs no decoding.
+    if !text.contains(['%', '+', '\0']) {
+        return Some(Cow::Borrowed(text));
+    }
     let bytes = text.as_bytes();
     let mut decoded = Vec::with_capacity(bytes.len());
     let mut rest = bytes.iter();
@@ -115,7 +120,8 @@ fn decode(text: &str) -> Option<String> {
             other => *other,
         });
     }
-    String::from_utf8(decoded).ok().filter(|text| !text.contains('\0'))
+    let decoded = String::from_utf8(decoded).ok()?;
+    (!decoded.contains('\0')).then_some(Cow::Owned(decoded))
 }
 
 fn read<T: DeserializeOwned>(pairs: Vec<(String, String)>) -> Result<T, Fail> {

@@ -1,5 +1,7 @@
 //! Which credential a request shows: `access_token` in the query, the `Authorization` header, or the session cookie.
 
+use std::borrow::Cow;
+
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{HeaderMap, Uri};
@@ -21,25 +23,23 @@ pub const REFRESH_COOKIE: &str = "directus_refresh_token";
 
 /// A credential that a request shows.
 #[derive(Clone, PartialEq, Eq)]
-pub enum Shown {
+pub enum Shown<'a> {
     /// In the query or the header.
-    Token(String),
+    Token(Cow<'a, str>),
     /// In the session cookie.
-    Cookie(String),
+    Cookie(&'a str),
 }
 
 /// The one credential of a request.
-pub fn shown(parts: &Parts) -> Answer<Shown> {
-    let in_query = in_query(&parts.uri);
-    let in_header = in_headers(&parts.headers);
-    match (in_query.as_slice(), in_header.as_slice()) {
-        ([], []) => match named(&parts.headers, SESSION_COOKIE)? {
-            Some(session) => Ok(Shown::Cookie(session.to_owned())),
+pub fn shown(parts: &Parts) -> Answer<Shown<'_>> {
+    let mut tokens = in_query(&parts.uri).chain(in_headers(&parts.headers).map(Cow::Borrowed));
+    match (tokens.next(), tokens.next()) {
+        (None, _) => match named(&parts.headers, SESSION_COOKIE)? {
+            Some(session) => Ok(Shown::Cookie(session)),
             None => Err(Fail::new(Code::CredentialRequired)),
         },
-        ([token], []) => Ok(Shown::Token(token.clone())),
-        ([], [token]) => Ok(Shown::Token((*token).to_owned())),
-        _ => Err(Fail::new(Code::MultipleCredentials)),
+        (Some(token), None) => Ok(Shown::Token(token)),
+        (Some(_), Some(_)) => Err(Fail::new(Code::MultipleCredentials)),
     }
 }
 
@@ -48,27 +48,24 @@ pub fn all(uri: &Uri, headers: &HeaderMap) -> Vec<Zeroizing<String>> {
     let in_cookies = [SESSION_COOKIE, REFRESH_COOKIE]
         .into_iter()
         .filter_map(|name| named(headers, name).ok().flatten());
-    let in_headers = in_headers(headers).into_iter().chain(in_cookies).map(str::to_owned);
+    let besides = in_headers(headers).chain(in_cookies).map(Cow::Borrowed);
     in_query(uri)
-        .into_iter()
-        .chain(in_headers)
-        .map(Zeroizing::new)
+        .chain(besides)
+        .map(|secret| Zeroizing::new(secret.into_owned()))
         .collect()
 }
 
-fn in_query(uri: &Uri) -> Vec<String> {
+fn in_query(uri: &Uri) -> impl Iterator<Item = Cow<'_, str>> {
     pairs(uri.query().unwrap_or_default())
         .filter(|(name, _)| name == PARAMETER)
         .map(|(_, value)| value)
-        .collect()
 }
 
-fn in_headers(headers: &HeaderMap) -> Vec<&str> {
+fn in_headers(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     headers
         .get_all(AUTHORIZATION)
         .iter()
         .filter_map(|value| bearer(value.to_str().ok()?))
-        .collect()
 }
 
 /// Two parts with one space between them; anything else is no credential.
@@ -88,7 +85,7 @@ mod tests {
         }
         let (parts, ()) = request.body(()).unwrap().into_parts();
         match shown(&parts) {
-            Ok(Shown::Token(token)) => Ok(token),
+            Ok(Shown::Token(token)) => Ok(token.into_owned()),
             Ok(Shown::Cookie(session)) => Ok(format!("cookie {session}")),
             Err(fail) => Err(fail.code().as_str()),
         }

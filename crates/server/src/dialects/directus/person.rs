@@ -221,35 +221,51 @@ pub fn shown_id(desk: &Desk, owner: Owner) -> String {
 
 /// Everything about a user but the token, which another look-up tells.
 pub fn show(desk: &Desk, user: &User) -> Value {
-    let Names { first, last } = Names::of(user);
-    let roles = roles(&desk.keeper, user);
-    let email = user.email.as_ref().map(ToString::to_string);
+    show_wanted(desk, user, |_| true)
+}
+
+/// The fields of a user that are wanted, and nothing looked up for the others.
+pub fn show_wanted(desk: &Desk, user: &User, wanted: impl Fn(&str) -> bool) -> Value {
+    let email = user.email.as_ref().map(|email| email.as_str());
     let external = user.external_id.as_str();
     let came = external.strip_prefix(FROM_DIRECTUS);
-    let mut shown = json!({
-        "id": came.map_or_else(|| user.id.to_string(), str::to_owned),
-        "first_name": first,
-        "last_name": last,
-        "email": email,
-        "status": Status::of(user),
-        "role": roles.first().map(super::roles::show),
-        "policies": roles.iter().skip(1).map(|role| role.id).collect::<Vec<_>>(),
-        "provider": "default",
-        "external_identifier": Some(external).filter(|external| came.is_none() && Some(*external) != email.as_deref()),
-        "last_access": null,
-        "auth_data": null,
-        "tfa_secret": null,
+    let mut shown = Map::new();
+    let mut put = |field: &str, value: &dyn Fn() -> Value| {
+        if wanted(field) {
+            shown.insert(field.to_owned(), value());
+        }
+    };
+    put("id", &|| came.map_or_else(|| json!(user.id), Value::from));
+    put("first_name", &|| json!(Names::of(user).first));
+    put("last_name", &|| json!(Names::of(user).last));
+    put("email", &|| json!(email));
+    put("status", &|| json!(Status::of(user)));
+    put("role", &|| {
+        json!(roles(&desk.keeper, user).first().map(super::roles::show))
     });
+    put("policies", &|| {
+        let roles = roles(&desk.keeper, user);
+        roles.iter().skip(1).map(|role| json!(role.id)).collect()
+    });
+    put("provider", &|| json!("default"));
+    put("external_identifier", &|| {
+        json!(Some(external).filter(|external| came.is_none() && Some(*external) != email))
+    });
+    for nothing in ["last_access", "auth_data", "tfa_secret"] {
+        put(nothing, &|| Value::Null);
+    }
     let noted = notes::read(&user.metadata, NAME);
-    for member in PROFILE {
-        let value = noted.and_then(|noted| noted.get(member)).cloned();
-        shown[member] = value.unwrap_or(if member == "email_notifications" {
-            Value::Bool(true)
-        } else {
-            Value::Null
+    for field in PROFILE {
+        put(field, &|| {
+            let value = noted.and_then(|noted| noted.get(field)).cloned();
+            value.unwrap_or(if field == "email_notifications" {
+                Value::Bool(true)
+            } else {
+                Value::Null
+            })
         });
     }
-    shown
+    Value::Object(shown)
 }
 
 /// Says of each user who is shown whether there is a token. Who may not know is not told that there is none.

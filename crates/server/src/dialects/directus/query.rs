@@ -2,6 +2,7 @@
 //!
 //! In the URL a filter is JSON or in brackets (`filter[status][_eq]=active`); with the method SEARCH all of it is JSON.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use axum::extract::FromRequestParts;
@@ -82,20 +83,24 @@ impl Asked {
     /// What the query of a URL asks.
     pub fn in_url(query: &str) -> Answer<Self> {
         let mut asked = Value::Object(Map::new());
-        let pairs: Vec<(String, String)> = pairs(query).take(PARAMETERS_MAX + 1).collect();
+        let pairs: Vec<(Cow<'_, str>, Cow<'_, str>)> = pairs(query).take(PARAMETERS_MAX + 1).collect();
         // SECURITY: a filter that was left out because it could not be read would answer with everything.
         if pairs.len() != query.split('&').filter(|pair| !pair.is_empty()).count() {
             return Err(invalid(
                 "the query has too many parameters, or is not percent-encoded UTF-8",
             ));
         }
-        for (name, value) in &pairs {
-            let (first, rest) = name.split_once('[').unwrap_or((name, ""));
+        for (name, value) in pairs {
+            let (first, rest) = name.split_once('[').unwrap_or((&name, ""));
             let path = rest
                 .split('[')
                 .filter(|_| !rest.is_empty())
                 .map(|part| part.trim_end_matches(']'));
-            put(&mut asked, &[first].into_iter().chain(path).collect::<Vec<_>>(), value)?;
+            put(
+                &mut asked,
+                &[first].into_iter().chain(path).collect::<Vec<_>>(),
+                value.into_owned(),
+            )?;
         }
         let Value::Object(mut asked) = asked else {
             return Err(invalid("the query cannot be read"));
@@ -156,22 +161,18 @@ impl Asked {
     }
 
     /// Words joined by commas, or a list of them.
-    fn words(&self, name: &str) -> Answer<Vec<String>> {
+    fn words(&self, name: &str) -> Answer<Vec<&str>> {
         let listed = match self.0.get(name) {
             None | Some(Value::Null) => Vec::new(),
-            Some(Value::String(text)) => vec![text.clone()],
+            Some(Value::String(text)) => vec![text.as_str()],
             Some(other) => entries(other)
                 .into_iter()
-                .map(|word| word.as_str().map(str::to_owned))
+                .map(Value::as_str)
                 .collect::<Option<Vec<_>>>()
                 .ok_or_else(|| invalid(format!("`{name}` must be a list of fields")))?,
         };
-        let words = listed.iter().flat_map(|text| text.split(','));
-        Ok(words
-            .map(str::trim)
-            .filter(|word| !word.is_empty())
-            .map(str::to_owned)
-            .collect())
+        let words = listed.into_iter().flat_map(|text| text.split(','));
+        Ok(words.map(str::trim).filter(|word| !word.is_empty()).collect())
     }
 
     /// A whole number of at least `least`.
@@ -243,7 +244,7 @@ pub fn entries(value: &Value) -> Vec<&Value> {
 }
 
 /// Puts a text into a tree of objects; an empty step appends, as in `fields[]=id`.
-fn put(tree: &mut Value, path: &[&str], text: &str) -> Answer<()> {
+fn put(tree: &mut Value, path: &[&str], text: String) -> Answer<()> {
     let unreadable = || invalid("the brackets of the query do not fit together");
     let Value::Object(map) = tree else {
         return Err(unreadable());
@@ -258,7 +259,7 @@ fn put(tree: &mut Value, path: &[&str], text: &str) -> Answer<()> {
         (*first).to_owned()
     };
     if rest.is_empty() {
-        map.insert(step, Value::String(text.to_owned()));
+        map.insert(step, Value::String(text));
         return Ok(());
     }
     put(map.entry(step).or_insert_with(|| Value::Object(Map::new())), rest, text)

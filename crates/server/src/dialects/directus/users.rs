@@ -91,8 +91,9 @@ pub async fn delete_many(State(desk): State<Desk>, caller: Caller, body: Body) -
 /// Shows one user.
 pub async fn read(State(desk): State<Desk>, caller: Caller, Words([id]): Words<1>, asked: Asked) -> Answer<Response> {
     let query = asked.read(&KNOWN)?;
-    let user = known(&desk, &caller.actor, caller.project, id_of(&desk, caller.project, &id))?;
-    answer::one(shown(&desk, &caller, &query, &[user]).await?.pop())
+    let owner = Owner::User(id_of(&desk, caller.project, &id));
+    let record = desk.keeper.owner(&caller.actor, caller.project, owner)?;
+    answer::one(Some(told(&desk, &caller, &query, &record).await?))
 }
 
 /// Changes one user.
@@ -146,14 +147,13 @@ impl axum::extract::FromRequestParts<Desk> for Me {
 
 /// The caller, shown.
 pub(super) async fn me(desk: &Desk, caller: &Caller, query: &Query) -> Answer<Value> {
-    let id = UserId::from_uuid(caller.actor.owner.uuid());
-    match known(desk, &caller.actor, caller.project, id) {
-        Ok(user) => Ok(shown(desk, caller, query, &[user]).await?.pop().unwrap_or_default()),
-        Err(fail) if fail.code() == Code::InsufficientScope => {
+    match desk.keeper.owner(&caller.actor, caller.project, caller.actor.owner) {
+        Ok(record) => told(desk, caller, query, &record).await,
+        Err(Refusal::Lacks { .. }) => {
             let id = person::shown_id(desk, caller.actor.owner);
             Ok(query.fields.of(&serde_json::json!({ "id": id })))
         }
-        Err(fail) => Err(fail),
+        Err(refusal) => Err(refusal.into()),
     }
 }
 
@@ -237,8 +237,20 @@ async fn tell_tokens(desk: &Desk, caller: &Caller, users: &mut [(UserId, Value)]
     Ok(())
 }
 
+/// One user whom the caller may see, shown.
+async fn told(desk: &Desk, caller: &Caller, query: &Query, record: &Arc<Record>) -> Answer<Value> {
+    let user = as_user(record).ok_or_else(|| Fail::new(Code::NotFound))?;
+    let mut shown = shown(desk, caller, query, std::slice::from_ref(user)).await?;
+    Ok(shown.pop().unwrap_or_default())
+}
+
 async fn shown(desk: &Desk, caller: &Caller, query: &Query, users: &[User]) -> Answer<Vec<Value>> {
-    let show = |user: &User| (user.id, person::show(desk, user));
+    let show = |user: &User| {
+        (
+            user.id,
+            person::show_wanted(desk, user, |field| query.fields.want(field)),
+        )
+    };
     let mut shown: Vec<(UserId, Value)> = users.iter().map(show).collect();
     if query.fields.want("token") {
         tell_tokens(desk, caller, &mut shown).await?;

@@ -271,6 +271,28 @@ async fn only_the_owner_and_administrators_touch_a_token() {
 }
 
 #[tokio::test]
+async fn a_field_that_is_asked_for_alone_is_what_it_is_among_all() {
+    let village = Village::open(&Directus).await;
+    with_token(&village).await;
+    let admin = &village.admins.secret;
+    let coras = json!({"title": "Dr", "first_name": "Cora", "last_name": "Ng", "language": "de-DE"});
+    patch(&village, admin, &user(village.cora.id), coras).await.ok();
+    for id in [village.cora.id, village.ada.id] {
+        let whole = village.wire.get(admin, &user(id)).await.ok().json();
+        let fields = whole["data"].as_object().unwrap();
+        assert!(fields.len() > 25, "{whole}");
+        for (field, value) in fields {
+            let alone = village
+                .wire
+                .get(admin, &format!("{}?fields={field}", user(id)))
+                .await
+                .ok();
+            assert_eq!(alone.json(), json!({ "data": { field: value } }));
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_token_that_somebody_has_is_refused_without_saying_whose_and_nothing_is_changed() {
     let village = Village::open(&Directus).await;
     with_token(&village).await;
