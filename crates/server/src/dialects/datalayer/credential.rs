@@ -29,26 +29,37 @@ pub fn value(id: KeyId, secret: Secret) -> Zeroizing<String> {
     worded(id, &secret.reveal())
 }
 
+fn payload(id: KeyId) -> String {
+    URL_SAFE_NO_PAD.encode(format!(r#"{{"jti":"{id}"}}"#))
+}
+
 fn worded(id: KeyId, secret: &str) -> Zeroizing<String> {
-    let payload = URL_SAFE_NO_PAD.encode(format!(r#"{{"jti":"{id}"}}"#));
+    let payload = payload(id);
     let mut value = Zeroizing::new(String::with_capacity(HEADER.len() + payload.len() + 1 + secret.len()));
     // Writing to a string cannot fail.
     let _ = write!(value, "{HEADER}{payload}.{secret}");
     value
 }
 
+/// What stands before the secret in a value, and the secret; a text that is no value is a secret itself.
+fn parts(shown: &str) -> (Option<&str>, &str) {
+    match shown.strip_prefix(HEADER).and_then(|rest| rest.split_once('.')) {
+        Some((payload, secret)) => (Some(payload), secret),
+        None => (None, shown),
+    }
+}
+
 /// The secret in a value; a text that is no value is a secret itself.
 pub fn secret_in(shown: &str) -> &str {
-    let inside = shown.strip_prefix(HEADER).and_then(|rest| rest.split_once('.'));
-    inside.map_or(shown, |(_, secret)| secret)
+    parts(shown).1
 }
 
 /// Who shows this value.
 pub fn recognise(desk: &Desk, shown: &str, source: Source) -> Answer<Actor> {
-    let secret = secret_in(shown);
+    let (named, secret) = parts(shown);
     let actor = desk.authenticate(secret, source)?;
     // A value has one spelling: whoever reads the id in it must not be told a wrong one.
-    if shown == secret || *worded(actor.key, secret) == shown {
+    if named.is_none_or(|named| named == payload(actor.key)) {
         Ok(actor)
     } else {
         Err(Fail::new(Code::InvalidCredential))

@@ -14,8 +14,10 @@ use keyholt_core::password::Typed;
 use keyholt_core::scope::Access;
 use keyholt_core::session::{self, Mode};
 use keyholt_core::text::{Cause, Description, Metadata, Name};
-use serde::Deserialize;
+use keyholt_core::time::Moment;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::credential;
@@ -67,12 +69,9 @@ fn logged_in(desk: &Desk, actor: Actor, token: &str) -> Response {
         project: actor.home,
         actor,
     };
-    body::json(&json!({
-        "success": true,
-        "message": "Logged in",
-        "token": token,
-        "user": profile(desk, &caller),
-    }))
+    with_profile(desk, &caller, |profile| {
+        body::json(&json!({ "success": true, "message": "Logged in", "token": token, "user": profile }))
+    })
 }
 
 /// Starts a session, makes the key with it, and ends it: what is left of the log-in is the key alone.
@@ -128,10 +127,20 @@ pub async fn logout(State(desk): State<Desk>, caller: Caller) -> Answer<Response
 
 /// The caller's profile.
 pub async fn whoami(State(desk): State<Desk>, caller: Caller) -> Answer<Response> {
-    let profile = profile(&desk, &caller);
-    Ok(body::json(
-        &json!({ "success": true, "message": "The profile", "profile": profile }),
-    ))
+    #[derive(Serialize)]
+    struct Told<'a> {
+        message: &'static str,
+        profile: &'a Profile<'a>,
+        success: bool,
+    }
+    let told = |profile: &Profile<'_>| {
+        body::json(&Told {
+            message: "The profile",
+            profile,
+            success: true,
+        })
+    };
+    Ok(with_profile(&desk, &caller, told))
 }
 
 /// Whether the caller is somebody, for a reverse proxy in front of something else.
@@ -159,41 +168,59 @@ pub async fn memberships(State(desk): State<Desk>, caller: Caller) -> Answer<Res
     ))
 }
 
-/// What the client needs of a person. A key that may not read its owner's record tells the owner's handle alone.
-fn profile(desk: &Desk, caller: &Caller) -> Value {
+/// What the client needs of a person. Asked for with each start of a client, so it is written as it stands.
+#[derive(Serialize)]
+struct Profile<'a> {
+    creation_ts_dt: Option<Moment>,
+    email_s: Option<&'a str>,
+    first_name_t: &'a str,
+    handle_s: &'a str,
+    id: Uuid,
+    last_name_t: &'a str,
+    roles_ss: Vec<String>,
+    type_s: &'static str,
+    uid: Uuid,
+}
+
+/// The caller's profile, for an answer. A key that may not read its owner's record tells the owner's handle alone.
+fn with_profile<R>(desk: &Desk, caller: &Caller, with: impl FnOnce(&Profile<'_>) -> R) -> R {
     let owner = caller.actor.owner;
-    let handle = desk.keeper.owner_handle(owner).unwrap_or_default();
     let record = desk.keeper.owner(&caller.actor, caller.project, owner).ok();
-    let (name, email, roles, made) = match record.as_deref() {
+    let known = match record {
+        Some(_) => None,
+        None => desk.keeper.owner_handle(owner),
+    };
+    let record = record.as_deref();
+    let handle = record.and_then(Record::handle).or(known.as_deref()).unwrap_or_default();
+    let (name, email, roles, made) = match record {
         Some(Record::User(user)) => (
-            user.name.to_string(),
+            user.name.as_str(),
             user.email
                 .as_ref()
-                .map(ToString::to_string)
+                .map(|email| email.as_str())
                 .filter(|email| is_public(email)),
             Some(&user.roles),
             Some(user.created_at),
         ),
-        Some(Record::Team(team)) => (team.name.to_string(), None, Some(&team.roles), Some(team.created_at)),
-        Some(Record::Service(service)) => (handle.clone(), None, Some(&service.roles), Some(service.created_at)),
-        _ => (handle.clone(), None, None, None),
+        Some(Record::Team(team)) => (team.name.as_str(), None, Some(&team.roles), Some(team.created_at)),
+        Some(Record::Service(service)) => (handle, None, Some(&service.roles), Some(service.created_at)),
+        _ => (handle, None, None, None),
     };
-    let (first, last) = name.rsplit_once(' ').unwrap_or((&name, ""));
-    let roles: Vec<String> = roles
-        .into_iter()
-        .flatten()
-        .filter_map(|role| desk.keeper.role_name(*role))
-        .collect();
-    json!({
-        "id": owner.uuid(),
-        "uid": owner.uuid(),
-        "type_s": owner.kind().as_str(),
-        "handle_s": handle,
-        "email_s": email,
-        "first_name_t": first,
-        "last_name_t": last,
-        "roles_ss": roles,
-        "creation_ts_dt": made.map(|at| at.to_string()),
+    let (first, last) = name.rsplit_once(' ').unwrap_or((name, ""));
+    with(&Profile {
+        creation_ts_dt: made,
+        email_s: email,
+        first_name_t: first,
+        handle_s: handle,
+        id: owner.uuid(),
+        last_name_t: last,
+        roles_ss: roles
+            .into_iter()
+            .flatten()
+            .filter_map(|role| desk.keeper.role_name(*role))
+            .collect(),
+        type_s: owner.kind().as_str(),
+        uid: owner.uuid(),
     })
 }
 

@@ -219,6 +219,44 @@ async fn a_key_that_was_made_works_in_both_spellings_and_no_other_until_it_is_de
 }
 
 #[tokio::test]
+async fn a_profile_is_told_as_far_as_the_key_may_see_it() {
+    use crate::house::{Wishes, wish};
+    let village = Village::open(&Datalayer).await;
+    let profile = async |secret: &str| {
+        let reply = village.wire.get(secret, "/api/iam/v1/whoami").await.ok();
+        let told = reply.json();
+        assert_eq!(reply.bytes, told.to_string().as_bytes(), "in the order of all answers");
+        assert_eq!(
+            (&told["success"], &told["message"]),
+            (&json!(true), &json!("The profile"))
+        );
+        told["profile"].clone()
+    };
+    let (ada, cora) = (&village.ada, &village.cora);
+    let mut expected = json!({
+        "id": ada.id, "uid": ada.id, "type_s": "user", "handle_s": "ada", "email_s": null,
+        "first_name_t": ada.name, "last_name_t": "", "roles_ss": ["member"],
+        "creation_ts_dt": ada.created_at.to_string(),
+    });
+    assert_eq!(profile(&village.adas.secret).await, expected);
+    // A key that may not read its owner's record.
+    for unknown in ["roles_ss", "creation_ts_dt"] {
+        expected[unknown] = Value::Null;
+    }
+    expected["roles_ss"] = json!([]);
+    expected["first_name_t"] = json!("ada");
+    assert_eq!(profile(&village.idle.secret).await, expected);
+    let wish = wish(keyholt_core::owner::Owner::User(cora.id), "laptop").everything();
+    let coras = village.house.issue(wish).await;
+    assert_eq!(profile(&coras.secret).await["email_s"], "cora@example.org");
+    let team = profile(&village.platforms.secret).await;
+    assert_eq!(
+        (&team["type_s"], &team["handle_s"]),
+        (&json!("team"), &json!("platform"))
+    );
+}
+
+#[tokio::test]
 async fn a_key_carries_what_its_maker_s_key_carries_and_lives_no_longer() {
     use crate::house::{Wishes, wish};
     let village = Village::open(&Datalayer).await;
