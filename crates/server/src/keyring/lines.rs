@@ -1,7 +1,7 @@
 //! From a 64-bit hash to row numbers in about one cache miss, without a lock for readers.
 
 use std::{
-    array, hint, iter,
+    array, iter,
     ops::Deref,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -14,6 +14,7 @@ use std::{
 };
 
 use arc_swap::{ArcSwap, Cache};
+use prefetch_index::prefetch_index;
 
 /// Entries of one line: eight words are one cache line.
 const SLOTS: usize = 8;
@@ -195,7 +196,7 @@ impl Array {
     /// Asks for the line of this hash without waiting for it, so that the misses of a batch overlap.
     #[inline]
     pub fn touch(&self, hash: u64) {
-        hint::black_box(self.lines[self.home(hash)].slots[0].load(Relaxed));
+        prefetch_index(&self.lines, self.home(hash));
     }
 
     fn empty(lines: usize) -> Self {

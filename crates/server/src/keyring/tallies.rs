@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use keyholt_core::id::KeyId;
 use keyholt_core::time::Moment;
+use prefetch_index::prefetch_index;
 
 use super::rows::{CHUNKS, chunk_length, place};
 
@@ -101,7 +102,10 @@ impl Tallies {
     /// Asks for a row's word without waiting for it.
     #[inline]
     pub fn touch(&self, number: u32) {
-        std::hint::black_box(self.word(number).map(|word| word.load(Relaxed)));
+        let (chunk, offset) = place(number);
+        if let Some(words) = self.chunks.get(chunk).and_then(OnceLock::get) {
+            prefetch_index(words, offset);
+        }
     }
 
     /// Drops what was counted for a row that no key is in.

@@ -22,6 +22,8 @@ use crate::keyring::rows::Row;
 pub const TURNS_KEPT: Span = KEPT_AFTER;
 /// Changes that are remembered. Where there were more, lists say to ask about everything until they are over.
 pub const TURNS_MAX: usize = 1 << 18;
+/// Keys whose look-ups wait for memory together.
+const TOGETHER: usize = 16;
 
 /// The kind bits of a session.
 const SESSION: u32 = 3;
@@ -384,7 +386,7 @@ impl Keyring {
             let owner = self.owners.get(number);
             owner.is_some_and(|owner| owner.load().project.id == project)
         };
-        let mut keys: HashMap<u128, History> = HashMap::new();
+        let mut keys: HashMap<u128, History> = HashMap::with_capacity(entries.len());
         let mut owners: HashMap<u32, Vec<(usize, Turn)>> = HashMap::new();
         for (at, turn) in entries.into_iter().enumerate() {
             match turn.whom {
@@ -413,16 +415,26 @@ impl Keyring {
                 keys.entry(row.key).or_default().owner = row.owner;
             }
         }
-        for (id, history) in &keys {
-            let owner = owners.get(&history.owner).map(Vec::as_slice).unwrap_or_default();
-            if on(&history.turns) || on(owner) {
-                self.weigh(&mut list, *id, history, owner, now);
+        let weighed: Vec<(&u128, &History)> = keys.iter().collect();
+        for together in weighed.chunks(TOGETHER) {
+            self.touch_keys(together.iter().map(|(id, _)| **id));
+            for (id, history) in together {
+                let owner = owners.get(&history.owner).map(Vec::as_slice).unwrap_or_default();
+                if on(&history.turns) || on(owner) {
+                    self.weigh(&mut list, **id, history, owner, now);
+                }
             }
         }
         if list.as_bytes().iter().any(|byte| *byte != 0) {
             self.spare_the_good(&mut list, &keys, is_here, now);
         }
         Some(list)
+    }
+
+    /// Asks for the memory in which these keys are looked up, without waiting for it.
+    fn touch_keys(&self, keys: impl Iterator<Item = u128>) {
+        let lines = self.by_key.now();
+        keys.for_each(|key| lines.touch(self.key_hash.of(key)));
     }
 
     /// Puts down what is said of the tokens of one key, for each of its epochs that a change made worse.
@@ -447,9 +459,7 @@ impl Keyring {
                 .into_iter()
                 .for_each(|epoch| list.say(StatusIndex::of(key, epoch), status)),
         };
-        if let Some(dead) = dead.filter(|_| of_key.is_some()) {
-            say(of_key, of_owner, dead);
-        }
+        // Nothing is said of the epoch that a dead key is in now: no token was made in it.
         let mut verdict: Option<Status> = None;
         for (_, turn) in merged {
             if let Some(worse) = turn.worse.filter(|worse| worse.is_on(now)) {

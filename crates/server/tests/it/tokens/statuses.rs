@@ -30,13 +30,19 @@ async fn status_through(wire: &Wire, token: &str) -> u8 {
 }
 
 fn read(list: &Reply, idx: u64) -> u8 {
+    let (bits, bytes) = unpacked(list);
+    let at = usize::try_from(idx * bits).unwrap();
+    bytes[at / 8] >> (at % 8) & 0b11
+}
+
+/// How many bits a place has, and all of them.
+fn unpacked(list: &Reply) -> (u64, Vec<u8>) {
     let text = String::from_utf8(list.bytes.clone()).unwrap();
     let list = &claims(&text)["status_list"];
     let packed = URL_SAFE_NO_PAD.decode(list["lst"].as_str().unwrap()).unwrap();
     let mut bytes = Vec::new();
     ZlibDecoder::new(packed.as_slice()).read_to_end(&mut bytes).unwrap();
-    let at = usize::try_from(idx * list["bits"].as_u64().unwrap()).unwrap();
-    bytes[at / 8] >> (at % 8) & 0b11
+    (list["bits"].as_u64().unwrap(), bytes)
 }
 
 impl Stage {
@@ -291,4 +297,16 @@ async fn a_node_that_cannot_know_gives_no_list() {
     store.fail(Fault::Unavailable);
     stage.house.advance(Span::secs(3));
     assert_eq!(stage.list().await.status, 503);
+}
+
+#[tokio::test]
+async fn a_list_says_of_a_dead_key_what_its_tokens_need_and_no_more() {
+    let stage = Stage::open().await;
+    let token = stage.token(&stage.client).await;
+    stage.house.revoke(stage.client.id(), "x").await;
+    assert_eq!(stage.status(&token).await, DEAD);
+    // No token was made in the epoch that began with the end.
+    let (_, bytes) = unpacked(&stage.list().await.ok());
+    let said: Vec<u8> = bytes.into_iter().filter(|byte| *byte != 0).collect();
+    assert_eq!(said.iter().map(|byte| byte.count_ones()).sum::<u32>(), 1, "{said:?}");
 }
