@@ -305,27 +305,42 @@ pub struct ScopeSet(
     Vec<Scope>,
 );
 
+/// As OAuth writes them (RFC 6749 §3.3): with a space between two.
+impl fmt::Display for ScopeSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
+        for scope in &self.0 {
+            f.write_str(separator)?;
+            f.write_str(&scope.text)?;
+            separator = " ";
+        }
+        Ok(())
+    }
+}
+
 impl ScopeSet {
     /// No scope.
     pub const EMPTY: Self = Self(Vec::new());
 
     /// Checks and keeps scopes; the same scope twice counts once.
     pub fn new(scopes: impl IntoIterator<Item = Scope>) -> Result<Self, ScopeError> {
-        let set: BTreeSet<Scope> = scopes.into_iter().collect();
+        let set = Self::sorted(scopes.into_iter().collect());
         if set.len() > SCOPES_MAX {
             Err(ScopeError::TooMany)
         } else {
-            Ok(Self::sorted(set))
+            Ok(set)
         }
     }
 
-    fn sorted(scopes: BTreeSet<Scope>) -> Self {
-        Self(scopes.into_iter().collect())
+    fn sorted(mut scopes: Vec<Scope>) -> Self {
+        scopes.sort_unstable();
+        scopes.dedup();
+        Self(scopes)
     }
 
     /// Parses each text as a scope.
     pub fn parse<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self, ScopeError> {
-        let scopes: Result<BTreeSet<Scope>, ScopeError> = texts.into_iter().map(str::parse).collect();
+        let scopes: Result<Vec<Scope>, ScopeError> = texts.into_iter().map(str::parse).collect();
         Self::new(scopes?)
     }
 
@@ -356,7 +371,7 @@ impl ScopeSet {
                 break;
             }
         }
-        Self::sorted(met).reduced()
+        Self(met.into_iter().collect()).reduced()
     }
 
     /// What either set allows.

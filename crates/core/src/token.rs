@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::id::{KeyId, ProjectId, TokenId};
 use crate::key::{Allowed, Bounds};
 use crate::owner::{Owner, OwnerKind, Standing};
-use crate::scope::{Access, Scope, ScopeSet, Wanted};
+use crate::scope::{Access, ScopeSet, Wanted};
 use crate::text::Audience;
 use crate::time::{Expiry, Moment, Span};
 use crate::verify::{Dossier, Form, Stopped};
@@ -296,10 +296,9 @@ impl Token {
         }
     }
 
-    /// Its scopes as OAuth writes them: one text, with a space between two.
+    /// Its scopes as OAuth writes them.
     pub fn scope_text(&self) -> String {
-        let texts: Vec<&str> = self.scopes().iter().map(Scope::as_str).collect();
-        texts.join(" ")
+        self.scopes().to_string()
     }
 
     /// Its scopes.
@@ -403,12 +402,15 @@ impl<'a> Narrowed<'a> {
 
 /// The key's own bounds, and the token's audience within them.
 fn bounds<'a>(parent: &Bounds, token: &'a Token) -> Cow<'a, Bounds> {
-    let plain = Bounds {
-        audience: parent.audience.clone(),
-        ..Bounds::default()
-    };
     let within = parent.allows_audience(Some(token.audience.as_str()));
-    if within && *parent == plain {
+    let Bounds {
+        networks,
+        origins,
+        audience: _,
+        environment,
+    } = parent;
+    let bound = (networks.entries(), origins.entries(), environment);
+    if within && bound == (None, None, &None) {
         return Cow::Borrowed(&token.bounds);
     }
     Cow::Owned(Bounds {

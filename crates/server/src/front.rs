@@ -119,7 +119,7 @@ impl Front {
 impl Service for Front {
     type Body = Either<Full<Bytes>, Body>;
 
-    const PLAIN_TARGETS: &'static [&'static str] = &[swift::SINGLE, swift::BATCH];
+    const PLAIN_TARGETS: &'static [&'static str] = swift::TARGETS;
 
     fn answer_plain(&self, request: &Plain<'_>, answer: &mut PlainAnswer) -> Way {
         let Door::Native { keeper, settings, .. } = &self.worker.door else {
@@ -191,7 +191,7 @@ impl Service for Front {
     }
 }
 
-/// The headers of an answer to a verify; the request's id comes last.
+/// The headers of an answer on the short way; the request's id comes last.
 const HEADER_LINES: &str = "content-type: application/json\r\ncache-control: no-store\r\n\
     x-content-type-options: nosniff\r\nreferrer-policy: no-referrer\r\nx-request-id: ";
 

@@ -174,17 +174,21 @@ impl Keeper {
     }
 
     pub(super) fn note(&self, found: &Found, verification: &Verification, now: Moment, address: Option<IpAddr>) {
-        let outcome = match verification {
-            Verification::Granted(_) if found.shown == Shown::Current => Some(UseOutcome::Granted),
-            Verification::Granted(_) => Some(UseOutcome::GrantedRetiring),
-            Verification::Denied(denial) => UseOutcome::of_denial(denial.code()),
-        };
-        if let Some(outcome) = outcome {
-            if outcome == UseOutcome::Granted && address.is_none() {
-                self.usage.count(&self.keyring, found, now);
-            } else {
-                self.usage.note(found.key(), outcome, now, address);
+        match verification {
+            Verification::Granted(_) => self.note_grant(found, now, address),
+            Verification::Denied(denial) => {
+                if let Some(outcome) = UseOutcome::of_denial(denial.code()) {
+                    self.usage.note(found.key(), outcome, now, address);
+                }
             }
+        }
+    }
+
+    pub(super) fn note_grant(&self, found: &Found, now: Moment, address: Option<IpAddr>) {
+        match found.shown {
+            Shown::Current if address.is_none() => self.usage.count(&self.keyring, found, now),
+            Shown::Current => self.usage.note(found.key(), UseOutcome::Granted, now, address),
+            _ => self.usage.note(found.key(), UseOutcome::GrantedRetiring, now, address),
         }
     }
 }

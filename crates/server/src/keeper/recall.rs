@@ -9,7 +9,7 @@ use keyholt_core::id::{KeyId, ProjectId, SYSTEM};
 use keyholt_core::key::Kind;
 use keyholt_core::owner::Owner;
 use keyholt_core::refresh_token::RefreshToken;
-use keyholt_core::scope::{ScopeSet, Wanted};
+use keyholt_core::scope::Wanted;
 use keyholt_core::text::{Cause, TextError};
 use keyholt_core::time::Expiry;
 use keyholt_core::token::{RECALLED_MAX, RevokedToken, Token, forget, recall};
@@ -36,8 +36,8 @@ pub struct Introspected {
     pub owner: Owner,
     /// How people name the owner.
     pub owner_handle: String,
-    /// What it may do now.
-    pub scopes: ScopeSet,
+    /// What it may do now, as OAuth writes it.
+    pub scope: String,
     /// When it stops by itself.
     pub expiry: Expiry,
     /// As what it was shown.
@@ -86,10 +86,10 @@ impl Keeper {
             Some(Introspected {
                 key: dossier.key,
                 project: dossier.project,
-                issuer: self.issuer(dossier.project)?.name.to_string(),
+                issuer: self.with_issuer(dossier.project, |issuer| Some(issuer?.name.to_string()))?,
                 owner: dossier.owner,
                 owner_handle: owner.handle.to_string(),
-                scopes: dossier.effective().into_owned(),
+                scope: dossier.effective().to_string(),
                 expiry: dossier.ends(),
                 shown: shown_as,
             })

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock, PoisonError};
 
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use keyholt_core::actor::{Actor, ReadProject, Source, Subject, WriteProject};
 use keyholt_core::audit::{Noun, Target};
 use keyholt_core::bond::{BondError, Masters};
@@ -112,15 +112,17 @@ impl Signers {
     }
 
     /// What is known of issuers and keys, brought up to the keyring.
-    fn held(&self, keyring: &Keyring) -> Arc<Held> {
+    ///
+    /// Not as an `Arc` of its own: all threads would count on the same word, request by request.
+    fn held(&self, keyring: &Keyring) -> Guard<Arc<Held>> {
         let as_of = keyring.issuer_changes();
         let held = self.held.load();
         if held.as_of == as_of {
-            return Arc::clone(&held);
+            return held;
         }
         let fresh = Arc::new(self.read(keyring, as_of, &held));
         self.held.store(Arc::clone(&fresh));
-        fresh
+        Guard::from_inner(fresh)
     }
 
     fn read(&self, keyring: &Keyring, as_of: u64, before: &Held) -> Held {
@@ -212,6 +214,14 @@ impl Issuer {
         self.keys.iter().find(|key| std::ptr::eq(&key.record, signer))
     }
 
+    /// Whom its tokens are for where nobody says.
+    pub(super) fn usual_audience(&self) -> &str {
+        match &self.policy.audience {
+            Some(audience) => audience.as_str(),
+            None => &self.name,
+        }
+    }
+
     /// Whether it never had a key, and so never signed anything.
     pub fn has_no_key(&self) -> bool {
         self.keys.is_empty()
@@ -236,6 +246,12 @@ impl Keeper {
         self.signers.held(&self.keyring).projects.get(&project).cloned()
     }
 
+    /// Hands a project's issuer to `with`, where there is one.
+    pub(super) fn with_issuer<R>(&self, project: ProjectId, with: impl FnOnce(Option<&Issuer>) -> R) -> R {
+        let held = self.signers.held(&self.keyring);
+        with(held.projects.get(&project).map(AsRef::as_ref))
+    }
+
     /// The issuer that has no path of its own.
     pub fn root_issuer(&self) -> Option<Arc<Issuer>> {
         let held = self.signers.held(&self.keyring);
@@ -258,8 +274,11 @@ impl Keeper {
             .ok()?;
         let at = usize::from(u16::from_be_bytes([digest[0], digest[1]]));
         let place = self.signers.seen.get(at);
-        let seen = place.and_then(|place| place.load_full());
-        if let Some(seen) = seen.filter(|seen| seen.digest == digest && seen.as_of == held.as_of) {
+        if let Some(seen) = place.map(ArcSwapOption::load)
+            && let Some(seen) = seen.as_ref()
+            && seen.digest == digest
+            && seen.as_of == held.as_of
+        {
             return seen.key.record.is_believed(now).then(|| Arc::clone(&seen.token));
         }
         let compact = Compact::parse(text).ok()?;
@@ -286,14 +305,17 @@ impl Keeper {
         Some(token)
     }
 
-    /// Signs claims with the project's key, which is made where there is none yet.
-    pub(super) async fn sign(&self, project: ProjectId, typ: &str, claims: &[u8]) -> Result<String, Refusal> {
-        let mut issuer = self.issuer(project).ok_or(Refusal::NotFound(Noun::Project))?;
-        if issuer.signer(self.now()).is_none() {
-            self.make_due_key(project).await?;
-            issuer = self.issuer(project).ok_or(Refusal::NotFound(Noun::Project))?;
-        }
-        let key = issuer.signer(self.now()).ok_or(Refusal::Busy(Noun::SigningKey))?;
+    /// Signs claims with the issuer's key, which is made where there is none yet.
+    pub(super) async fn sign(&self, issuer: &Issuer, typ: &str, claims: &[u8]) -> Result<String, Refusal> {
+        let renewed;
+        let key = match issuer.signer(self.now()) {
+            Some(key) => key,
+            None => {
+                self.make_due_key(issuer.project).await?;
+                renewed = self.issuer(issuer.project).ok_or(Refusal::NotFound(Noun::Project))?;
+                renewed.signer(self.now()).ok_or(Refusal::Busy(Noun::SigningKey))?
+            }
+        };
         let signer = key.signer(&self.signers).ok_or_else(|| {
             self.alarm(Noun::SigningKey, &key.record.id.to_string());
             Refusal::Tampered(Noun::SigningKey)

@@ -80,18 +80,27 @@ impl Keeper {
         if is_compact(text)
             && let Some(token) = self.recognise(text)
         {
-            let found = match token.generation {
-                Some(generation) => self.keyring.find_generation(token.parent, generation),
-                None => self.keyring.find_key(token.parent),
-            };
-            return Some(Credential {
-                found: found?,
-                token: Some(token),
-            });
+            return self.hung(token);
         }
         let presented = Presented::parse(text).ok()?;
         let found = self.find(presented.fingerprint())?;
         Some(Credential { found, token: None })
+    }
+
+    /// The token that a text is, with the key that it hangs on.
+    pub(super) fn present_token(&self, text: &str) -> Option<Credential> {
+        self.hung(self.recognise(text)?)
+    }
+
+    fn hung(&self, token: Arc<Token>) -> Option<Credential> {
+        let found = match token.generation {
+            Some(generation) => self.keyring.find_generation(token.parent, generation),
+            None => self.keyring.find_key(token.parent),
+        };
+        Some(Credential {
+            found: found?,
+            token: Some(token),
+        })
     }
 
     /// Whether anything answers to a text. For doors that show what they made themselves: nobody may be told.
@@ -131,25 +140,36 @@ impl Keeper {
         judged.flatten()
     }
 
-    /// The question as it is put to what was shown: whoever names no audience asks for the project's usual one.
+    /// Hands on the question as it is put to what was shown: one that names no audience is about the project's usual one.
     ///
     /// Only tokens are always for somebody; a key that is for nobody in particular is left as it is.
-    pub(super) fn usual_audience(&self, credential: &Credential, project: ProjectId) -> Option<String> {
-        credential.token.as_ref()?;
-        let issuer = self.issuer(project)?;
-        Some(match &issuer.policy.audience {
-            Some(audience) => audience.as_str().to_owned(),
-            None => issuer.name.to_string(),
+    pub(super) fn asking<R>(
+        &self,
+        credential: &Credential,
+        project: ProjectId,
+        ask: &Ask<'_>,
+        with: impl FnOnce(&Ask<'_>) -> R,
+    ) -> R {
+        if credential.token.is_none() || ask.audience.is_some() {
+            return with(ask);
+        }
+        self.with_issuer(project, |issuer| {
+            with(&Ask {
+                audience: issuer.map(Issuer::usual_audience),
+                ..ask.clone()
+            })
         })
     }
 
     /// Recognises an OAuth client: a key, by its id and its secret. Every failure is the same failure.
     pub fn client(&self, id: &str, secret: &str, source: &Source) -> Result<Parent, Unauthenticated> {
-        self.recognised(source.address, || {
-            let credential = self.present(secret).filter(|credential| credential.token.is_none())?;
-            let is_it = id.parse::<KeyId>().is_ok_and(|id| id == credential.found.key());
-            is_it.then_some(credential)
-        })
+        self.recognised(source.address, || self.present_client(id, secret))
+    }
+
+    fn present_client(&self, id: &str, secret: &str) -> Option<Credential> {
+        let credential = self.present(secret).filter(|credential| credential.token.is_none())?;
+        let is_it = id.parse::<KeyId>().is_ok_and(|id| id == credential.found.key());
+        is_it.then_some(credential)
     }
 
     /// Recognises a key by its secret, or an access token, as something to make tokens from.
@@ -180,19 +200,27 @@ impl Keeper {
         }
     }
 
+    /// Recognises a client as [`Keeper::client`] does, and counts nothing: its use is counted ([`Keeper::count_use`]) when it
+    /// has its answer, and a client that is no good is looked at once more by whoever says so.
+    pub fn good_client(&self, id: &str, secret: &str, address: IpAddr) -> Option<Parent> {
+        if !self.is_fresh() {
+            return None;
+        }
+        let credential = self.present_client(id, secret)?;
+        let (now, address) = (self.now(), Some(address));
+        let judged = self.dossier(&credential, |dossier, _| as_parent(dossier, &credential, address, now));
+        matches!(judged?, Verification::Granted(_)).then_some(Parent(credential))
+    }
+
+    /// Counts that something was made from a parent, or told to it.
+    pub fn count_use(&self, parent: &Parent, address: IpAddr) {
+        self.note_grant(&parent.0.found, self.now(), Some(address));
+    }
+
     fn is_good(&self, credential: &Credential, address: Option<IpAddr>) -> bool {
         let now = self.now();
         let verification = self.dossier(credential, |dossier, _| {
-            let audience = credential.token.as_ref().map(|token| token.audience.as_str());
-            let first = dossier.bounds.audience.entries().and_then(<[_]>::first);
-            let ask = Ask {
-                address,
-                environment: dossier.bounds.environment.as_ref().map(|bound| bound.as_str()),
-                // What tokens are for is looked at when they are made and when they are shown, not between.
-                audience: audience.or(first.map(|audience| audience.as_str())),
-                ..Ask::default()
-            };
-            let verification = judge(Some(dossier), dossier.project, &ask, now);
+            let verification = as_parent(dossier, credential, address, now);
             if matches!(verification, Verification::Denied(_)) {
                 self.note_reuse(dossier, now, address);
             }
@@ -392,12 +420,26 @@ impl Keeper {
             extra.insert("status".to_owned(), status_claim(issuer, index));
         }
         let claims = token.claims(&issuer.name, &extra);
-        let text = self.sign(project, ACCESS_TOKEN, claims.as_bytes()).await?;
+        let text = self.sign(issuer, ACCESS_TOKEN, claims.as_bytes()).await?;
         Ok(AccessToken {
             text: Zeroizing::new(text),
             token,
         })
     }
+}
+
+/// Whether what was shown is good to make tokens from.
+fn as_parent(dossier: &Dossier<'_>, credential: &Credential, address: Option<IpAddr>, now: Moment) -> Verification {
+    let audience = credential.token.as_ref().map(|token| token.audience.as_str());
+    let first = dossier.bounds.audience.entries().and_then(<[_]>::first);
+    let ask = Ask {
+        address,
+        environment: dossier.bounds.environment.as_ref().map(|bound| bound.as_str()),
+        // What tokens are for is looked at when they are made and when they are shown, not between.
+        audience: audience.or(first.map(|audience| audience.as_str())),
+        ..Ask::default()
+    };
+    judge(Some(dossier), dossier.project, &ask, now)
 }
 
 /// Which of the parent's secrets the new token is tied to. A token made from a token is tied to what that one is tied to.

@@ -60,7 +60,24 @@ pub struct Admitted {
 
 /// What a presented credential is looked up by.
 #[derive(Debug)]
-pub struct Sought(Result<Digest, Malformed>);
+pub struct Sought(By);
+
+#[derive(Debug)]
+enum By {
+    /// A secret, by its digest, where it has the form of one.
+    Digest(Result<Digest, Malformed>),
+    /// Something signed, by what it says.
+    Claims,
+}
+
+impl Sought {
+    fn digest(&self) -> Option<&Digest> {
+        match &self.0 {
+            By::Digest(digest) => digest.as_ref().ok(),
+            By::Claims => None,
+        }
+    }
+}
 
 /// The answer, borrowing from the keyring.
 #[derive(Debug)]
@@ -192,9 +209,9 @@ impl Keeper {
     /// Asks for the memory in which a credential is looked up, without waiting for it: what else there is to do for a request
     /// is done meanwhile.
     pub fn seek(&self, question: &Question<'_>) -> Sought {
-        let digest = self.digest(question);
-        self.keyring.touch(digest.iter());
-        Sought(digest)
+        let sought = self.sought(question);
+        self.keyring.touch(sought.digest().into_iter());
+        sought
     }
 
     /// Judges many, in their order.
@@ -205,21 +222,29 @@ impl Keeper {
         mut with: impl FnMut(usize, &Answer<'_>),
     ) {
         for (first, together) in questions.chunks(TOGETHER).enumerate() {
-            let mut digests = [const { Err(Malformed) }; TOGETHER];
-            for (digest, question) in digests.iter_mut().zip(together) {
-                *digest = self.digest(question);
+            let mut all = [const { Sought(By::Claims) }; TOGETHER];
+            for (sought, question) in all.iter_mut().zip(together) {
+                *sought = self.sought(question);
             }
-            self.keyring.touch(digests.iter().flatten());
-            for (place, (question, digest)) in together.iter().zip(digests).enumerate() {
-                self.judge_sought(admitted, question, Sought(digest), |answer| {
+            self.keyring.touch(all.iter().filter_map(Sought::digest));
+            for (place, (question, sought)) in together.iter().zip(all).enumerate() {
+                self.judge_sought(admitted, question, sought, |answer| {
                     with(first * TOGETHER + place, answer)
                 });
             }
         }
     }
 
-    fn digest(&self, question: &Question<'_>) -> Result<Digest, Malformed> {
-        Presented::parse(question.credential).map(|presented| self.pepper.digest(presented.fingerprint()))
+    fn sought(&self, question: &Question<'_>) -> Sought {
+        Sought(if is_compact(question.credential) {
+            By::Claims
+        } else {
+            By::Digest(self.digest(question.credential))
+        })
+    }
+
+    fn digest(&self, text: &str) -> Result<Digest, Malformed> {
+        Presented::parse(text).map(|presented| self.pepper.digest(presented.fingerprint()))
     }
 
     /// Judges a credential that is sought already.
@@ -227,7 +252,7 @@ impl Keeper {
         &self,
         admitted: &Admitted,
         question: &Question<'_>,
-        Sought(digest): Sought,
+        Sought(by): Sought,
         with: impl FnOnce(&Answer<'_>) -> R,
     ) -> R {
         let Admitted { project, now } = *admitted;
@@ -237,18 +262,18 @@ impl Keeper {
             as_of: now,
         };
         let text = question.credential;
-        // A key that was imported may look like a token; it is one when no signing key of ours knows it.
-        let token = is_compact(text).then(|| self.present(text)).flatten();
-        if let Some(token) = token.filter(|credential| credential.token.is_some()) {
-            return self.judge_token(admitted, question, &token, with);
-        }
+        let (digest, otherwise) = match by {
+            By::Digest(digest) => (digest, Denial::Malformed),
+            By::Claims => {
+                if let Some(token) = self.present_token(text) {
+                    return self.judge_token(admitted, question, &token, with);
+                }
+                // A key that was imported may look like a token; it is one when no signing key of ours knows it.
+                (self.digest(text), Denial::Unknown)
+            }
+        };
         let Ok(digest) = digest else {
-            let denial = if is_compact(text) {
-                Denial::Unknown
-            } else {
-                Denial::Malformed
-            };
-            return with(&denied(denial));
+            return with(&denied(otherwise));
         };
         let found = self.keyring.find(&digest).or_else(|| self.find_text_earlier(text));
         let owner = found.as_ref().and_then(|found| self.keyring.owner(found));
@@ -278,19 +303,16 @@ impl Keeper {
         with: impl FnOnce(&Answer<'_>) -> R,
     ) -> R {
         let Admitted { project, now } = *admitted;
-        let usual = self.usual_audience(token, project);
-        let ask = match &usual {
-            None => question.ask.clone(),
-            Some(usual) => naming(&question.ask, usual),
-        };
         let mut with = Some(with);
-        let answered = self.dossier(token, |dossier, owner| {
-            let verification = judge(Some(dossier), project, &ask, now);
-            if question.counting == Counting::Counted {
-                self.note(&token.found, &verification, now, ask.address);
-            }
-            let answer = answer(dossier, &owner.handle, verification, now);
-            with.take().map(|with| with(&answer))
+        let answered = self.asking(token, project, &question.ask, |ask| {
+            self.dossier(token, |dossier, owner| {
+                let verification = judge(Some(dossier), project, ask, now);
+                if question.counting == Counting::Counted {
+                    self.note(&token.found, &verification, now, ask.address);
+                }
+                let answer = answer(dossier, &owner.handle, verification, now);
+                with.take().map(|with| with(&answer))
+            })
         });
         let unknown = Answer {
             verification: Verification::Denied(Denial::Unknown),
@@ -318,29 +340,18 @@ impl Keeper {
         };
         let now = self.now();
         let rules = self.present(question.credential).and_then(|credential| {
-            let usual = self.usual_audience(&credential, project);
-            let ask = match &usual {
-                None => question.ask.clone(),
-                Some(usual) => naming(&question.ask, usual),
-            };
-            self.dossier(&credential, |dossier, _| {
-                // SECURITY: of another project's key not even its rules are told.
-                if dossier.project == project {
-                    explain(dossier, project, &ask, now).collect()
-                } else {
-                    Rules::new()
-                }
+            self.asking(&credential, project, &question.ask, |ask| {
+                self.dossier(&credential, |dossier, _| {
+                    // SECURITY: of another project's key not even its rules are told.
+                    if dossier.project == project {
+                        explain(dossier, project, ask, now).collect()
+                    } else {
+                        Rules::new()
+                    }
+                })
             })
         });
         self.verify(project, &dry, |answer| with(answer, rules.unwrap_or_default()))
-    }
-}
-
-/// The same question about this audience, unless it names one already.
-fn naming<'a>(ask: &Ask<'a>, audience: &'a str) -> Ask<'a> {
-    Ask {
-        audience: ask.audience.or(Some(audience)),
-        ..ask.clone()
     }
 }
 

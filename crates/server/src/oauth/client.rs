@@ -15,9 +15,11 @@ use crate::http::{Door, Whence};
 use crate::keeper::{Keeper, Parent};
 
 /// The client's id and secret, as they were shown.
-struct Shown {
-    id: String,
-    secret: Zeroizing<String>,
+pub struct Shown {
+    /// The key's id, if it is one.
+    pub id: String,
+    /// Its secret, if it is that.
+    pub secret: Zeroizing<String>,
 }
 
 /// A posted form, with what tells who posted it.
@@ -35,7 +37,7 @@ impl Posted {
 
     /// Recognises the client where there need not be one.
     pub fn maybe_client(&self, keeper: &Keeper) -> Result<Option<Parent>, OAuthFail> {
-        match shown(&self.headers, &self.form)? {
+        match shown(only(&self.headers)?, &self.form)? {
             Some(Shown { id, secret }) => Ok(Some(keeper.client(&id, &secret, &self.source)?)),
             None => Ok(None),
         }
@@ -54,15 +56,21 @@ impl FromRequest<Door> for Posted {
     }
 }
 
-/// What the client shows, where it shows anything.
-fn shown(headers: &HeaderMap, form: &Form) -> Result<Option<Shown>, OAuthFail> {
+/// The only credential in the headers, where there is one.
+fn only(headers: &HeaderMap) -> Result<Option<&str>, OAuthFail> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let (header, second) = (values.next(), values.next());
     if second.is_some() || headers.contains_key("x-api-key") {
         return Err(OAuthFail::request("the client shows more than one credential"));
     }
+    // What is no text is none of any client's.
+    Ok(header.map(|header| header.to_str().unwrap_or_default()))
+}
+
+/// What the client shows, where it shows anything.
+pub fn shown(authorization: Option<&str>, form: &Form) -> Result<Option<Shown>, OAuthFail> {
     let in_body = (form.get("client_id"), form.get("client_secret"));
-    let Some(header) = header else {
+    let Some(header) = authorization else {
         return Ok(match in_body {
             (Some(id), Some(secret)) => Some(Shown {
                 id: id.to_owned(),
@@ -76,7 +84,7 @@ fn shown(headers: &HeaderMap, form: &Form) -> Result<Option<Shown>, OAuthFail> {
             "the client shows its secret in the header and in the body",
         ));
     }
-    let shown = header.to_str().ok().and_then(basic).ok_or_else(OAuthFail::client)?;
+    let shown = basic(header).ok_or_else(OAuthFail::client)?;
     if in_body.0.is_some_and(|id| id != shown.id) {
         return Err(OAuthFail::request("the header and the body name different clients"));
     }

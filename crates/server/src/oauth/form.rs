@@ -1,7 +1,5 @@
 //! What was posted: a form, each parameter once, in UTF-8.
 
-use std::collections::BTreeMap;
-
 use axum::extract::{FromRequest, Request};
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -14,12 +12,13 @@ use crate::http::Door;
 const PARAMETERS_MAX: usize = 64;
 
 /// A form. What has no value counts as left out, as RFC 6749 §3.2 says.
-pub struct Form(BTreeMap<String, Zeroizing<String>>);
+pub struct Form(Vec<(String, Zeroizing<String>)>);
 
 impl Form {
     /// The value of a parameter.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(|value| value.as_str())
+        let given = self.0.iter().find(|(given, _)| given == name);
+        given.map(|(_, value)| value.as_str())
     }
 
     /// The value of a parameter that must be there.
@@ -28,9 +27,10 @@ impl Form {
             .ok_or_else(|| OAuthFail::request(format!("`{name}` is missing")))
     }
 
-    fn read(bytes: &[u8]) -> Result<Self, OAuthFail> {
+    /// Reads the body of a request.
+    pub fn read(bytes: &[u8]) -> Result<Self, OAuthFail> {
         let text = std::str::from_utf8(bytes).map_err(|_| OAuthFail::request("the form is not UTF-8"))?;
-        let mut values = BTreeMap::new();
+        let mut values: Vec<(String, Zeroizing<String>)> = Vec::new();
         for pair in text.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let decoded = decode(name).zip(decode(value));
@@ -40,11 +40,12 @@ impl Form {
                     "the form has more parameters than any request needs",
                 ));
             }
-            if values.insert(name, Zeroizing::new(value)).is_some() {
+            if values.iter().any(|(given, _)| *given == name) {
                 return Err(OAuthFail::request("a parameter is given twice"));
             }
+            values.push((name, Zeroizing::new(value)));
         }
-        values.retain(|_, value| !value.is_empty());
+        values.retain(|(_, value)| !value.is_empty());
         Ok(Self(values))
     }
 }
@@ -80,6 +81,9 @@ impl FromRequest<Door> for Form {
 
 /// Undoes form encoding: `+` is a space, `%` is followed by two hexadecimal digits. `None` where it is not so.
 pub fn decode(text: &str) -> Option<String> {
+    if memchr::memchr2(b'%', b'+', text.as_bytes()).is_none() {
+        return Some(text.to_owned());
+    }
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((first, after)) = rest.split_first() {

@@ -3,7 +3,6 @@
 use axum::extract::State;
 use axum::response::Response;
 use keyholt_api::oauth::{Acting, Introspection, IntrospectionRequest};
-use keyholt_core::scope::Scope;
 use keyholt_core::time::Moment;
 
 use super::client::Posted;
@@ -29,9 +28,9 @@ pub async fn introspect(State(door): State<Door>, posted: Posted) -> Result<Resp
     Ok(json(&told.map_or_else(Introspection::default, shown)))
 }
 
-fn shown(told: Introspected) -> Introspection {
+/// What is known, in the words of the RFC.
+pub fn shown(told: Introspected) -> Introspection {
     let seconds = |at: Moment| at.ms() / 1_000;
-    let scopes: Vec<&str> = told.scopes.iter().map(Scope::as_str).collect();
     let (token, is_refresh) = match &told.shown {
         ShownAs::Token(token) => (Some(token.as_ref()), false),
         ShownAs::Secret => (None, false),
@@ -40,7 +39,7 @@ fn shown(told: Introspected) -> Introspection {
     Introspection {
         active: true,
         // SECURITY: a service that was shown a refresh token where an access token belongs finds nothing to go by.
-        scope: (!is_refresh).then(|| scopes.join(" ")),
+        scope: (!is_refresh).then_some(told.scope),
         client_id: Some(told.key.to_string()),
         username: Some(told.owner_handle),
         token_type: Some(if is_refresh { "refresh_token" } else { "Bearer" }.to_owned()),

@@ -11,9 +11,9 @@
 //! fail.rs      refusals as RFC 6749 §5.2 writes them
 //! ```
 
-mod client;
+pub mod client;
 mod fail;
-mod form;
+pub mod form;
 pub mod introspect;
 pub mod metadata;
 mod refresh;

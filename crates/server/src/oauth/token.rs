@@ -5,7 +5,7 @@ use axum::response::Response;
 use keyholt_api::oauth::{TokenAnswer, TokenRequest};
 use keyholt_core::scope::ScopeSet;
 use keyholt_core::text::Audience;
-use keyholt_core::time::Span;
+use keyholt_core::time::{Moment, Span};
 use keyholt_core::token::{Subject, TokenWish, Wished};
 
 use super::client::Posted;
@@ -101,7 +101,7 @@ fn check_type(kind: &str) -> Result<(), OAuthFail> {
 }
 
 /// What is asked for, whatever it is asked with.
-fn wish(form: &Form) -> Result<TokenWish, OAuthFail> {
+pub fn wish(form: &Form) -> Result<TokenWish, OAuthFail> {
     let audience = match (form.get("audience"), form.get("resource")) {
         (Some(_), Some(_)) => return Err(OAuthFail::bad("invalid_target", "name the audience once")),
         (Some(one), None) | (None, Some(one)) => Some(
@@ -145,13 +145,17 @@ fn scopes(text: &str) -> Result<ScopeSet, OAuthFail> {
     }
 }
 
+fn given(minted: AccessToken, now: Moment, issued: Option<&str>) -> Response {
+    json(&told(&minted, now, issued))
+}
+
 /// The answer that carries a token.
-fn given(minted: AccessToken, now: keyholt_core::time::Moment, issued: Option<&str>) -> Response {
-    json(&TokenAnswer {
+pub fn told(minted: &AccessToken, now: Moment, issued: Option<&str>) -> TokenAnswer {
+    TokenAnswer {
         expires_in: minted.expires_in(now),
         scope: minted.token.scope_text(),
         access_token: minted.text.to_string(),
         token_type: "Bearer".to_owned(),
         issued_token_type: issued.map(str::to_owned),
-    })
+    }
 }

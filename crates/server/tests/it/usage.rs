@@ -10,7 +10,7 @@ use keyholt_store::{Fault, Usage, UseOutcome};
 use crate::house::{Held, House, Wishes, refusal, wish};
 use crate::relay::Relay;
 
-async fn usage(house: &House, key: &Held) -> Result<Usage, Refusal> {
+pub async fn usage(house: &House, key: &Held) -> Result<Usage, Refusal> {
     let now = house.keeper.now();
     let week = now.minus(Span::days(7));
     house
