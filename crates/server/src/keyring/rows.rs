@@ -11,6 +11,8 @@ use std::{
     thread,
 };
 
+use prefetch_index::prefetch_index;
+
 use self::slot::Slot;
 use super::table::Full;
 
@@ -132,7 +134,10 @@ impl Rows {
     /// A batch touches all its rows first and reads them afterwards, so that the misses overlap.
     #[inline]
     pub fn touch(&self, number: u32) {
-        hint::black_box(self.slot(number).map(Slot::touch));
+        let (chunk, offset) = place(number);
+        if let Some(slots) = self.chunks.get(chunk).and_then(OnceLock::get) {
+            prefetch_index(slots, offset);
+        }
     }
 
     /// The one writer; others wait until it is dropped.

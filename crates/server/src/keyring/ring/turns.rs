@@ -3,7 +3,7 @@
 //! A token that is older than [`TURNS_KEPT`] is dead, so nothing older matters: this is a short memory and not an index. It
 //! holds every change of a key that moves its epoch, and of whom it belongs to; those that took something away say so.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::PoisonError;
 
 use keyholt_core::id::{KeyId, ProjectId};
@@ -121,11 +121,41 @@ impl Turns {
     }
 }
 
-/// The history of one key, as far as it is remembered: the newest change last.
-#[derive(Default)]
-struct History {
-    owner: u32,
-    turns: Vec<(usize, Turn)>,
+/// A list in the making.
+struct Said<'a> {
+    /// All changes of the last hour or so, oldest first.
+    entries: &'a VecDeque<Turn>,
+    list: StatusList,
+    /// Which rows are of keys that were weighed.
+    weighed: Vec<bool>,
+    now: Moment,
+}
+
+impl Said<'_> {
+    fn is_any_on(&self, turns: &[usize]) -> bool {
+        let worse = turns.iter().filter_map(|at| self.entries.get(*at)?.worse);
+        worse.into_iter().any(|worse| worse.is_on(self.now))
+    }
+
+    /// Whose a key was when it changed.
+    fn owner_at(&self, turn: usize) -> u32 {
+        match self.entries.get(turn).map(|turn| turn.whom) {
+            Some(Whom::Key { owner, .. } | Whom::Owner(owner)) => owner,
+            None => u32::MAX,
+        }
+    }
+
+    fn note_weighed(&mut self, row: u32) {
+        let row = row as usize;
+        if row >= self.weighed.len() {
+            self.weighed.resize(row + 1, false);
+        }
+        self.weighed[row] = true;
+    }
+
+    fn is_weighed(&self, row: u32) -> bool {
+        self.weighed.get(row as usize).copied().unwrap_or_default()
+    }
 }
 
 impl Keyring {
@@ -386,61 +416,75 @@ impl Keyring {
             let owner = self.owners.get(number);
             owner.is_some_and(|owner| owner.load().project.id == project)
         };
-        let mut keys: HashMap<u128, History> = HashMap::with_capacity(entries.len());
-        let mut owners: HashMap<u32, Vec<(usize, Turn)>> = HashMap::new();
-        for (at, turn) in entries.into_iter().enumerate() {
+        // By key, and of each the oldest first.
+        let mut of_keys: Vec<(u128, usize)> = Vec::with_capacity(entries.len());
+        let mut of_owners: HashMap<u32, Vec<usize>> = HashMap::new();
+        for (at, turn) in entries.iter().enumerate() {
             match turn.whom {
-                Whom::Key { id, owner } if is_here(owner) => {
-                    let history = keys.entry(id).or_default();
-                    history.owner = owner;
-                    history.turns.push((at, turn));
-                }
-                Whom::Owner(owner) if is_here(owner) => owners.entry(owner).or_default().push((at, turn)),
+                Whom::Key { id, owner } if is_here(owner) => of_keys.push((id, at)),
+                Whom::Owner(owner) if is_here(owner) => of_owners.entry(owner).or_default().push(at),
                 _ => {}
             }
         }
-        let mut list = StatusList::default();
-        let on = |turns: &[(usize, Turn)]| {
-            let mut worse = turns.iter().filter_map(|(_, turn)| turn.worse);
-            worse.any(|worse| worse.is_on(now))
+        of_keys.sort_unstable();
+        let mut said = Said {
+            entries: &entries,
+            list: StatusList::default(),
+            weighed: Vec::new(),
+            now,
         };
-        // Every key of an owner that has less.
-        let fewer: HashSet<u32> = owners
-            .iter()
-            .filter(|(_, turns)| on(turns))
-            .map(|(owner, _)| *owner)
-            .collect();
-        if !fewer.is_empty() {
-            for row in self.own_rows().filter(|row| fewer.contains(&row.owner)) {
-                keys.entry(row.key).or_default().owner = row.owner;
+        let histories: Vec<&[(u128, usize)]> = of_keys.chunk_by(|one, next| one.0 == next.0).collect();
+        for together in histories.chunks(TOGETHER) {
+            self.touch_keys(together.iter().filter_map(|turns| turns.first()).map(|(id, _)| *id));
+            for turns in together {
+                let (Some((id, _)), Some((_, last))) = (turns.first(), turns.last()) else {
+                    continue;
+                };
+                let owner = said.owner_at(*last);
+                let turns: Vec<usize> = turns.iter().map(|(_, at)| *at).collect();
+                let lately = of_owners.get(&owner).map(Vec::as_slice).unwrap_or_default();
+                self.weigh(&mut said, *id, owner, &turns, lately);
             }
         }
-        let weighed: Vec<(&u128, &History)> = keys.iter().collect();
-        for together in weighed.chunks(TOGETHER) {
-            self.touch_keys(together.iter().map(|(id, _)| **id));
-            for (id, history) in together {
-                let owner = owners.get(&history.owner).map(Vec::as_slice).unwrap_or_default();
-                if on(&history.turns) || on(owner) {
-                    self.weigh(&mut list, **id, history, owner, now);
+        // Every other key of an owner that has less.
+        of_owners.retain(|_, turns| said.is_any_on(turns));
+        if !of_owners.is_empty() {
+            for (number, row) in self.own_rows() {
+                if let Some(lately) = of_owners.get(&row.owner).filter(|_| !said.is_weighed(number)) {
+                    self.weigh(&mut said, row.key, row.owner, &[], lately);
                 }
             }
         }
-        if list.as_bytes().iter().any(|byte| *byte != 0) {
-            self.spare_the_good(&mut list, &keys, is_here, now);
+        if said.list.as_bytes().iter().any(|byte| *byte != 0) {
+            self.spare_the_good(&mut said, is_here);
         }
-        Some(list)
+        Some(said.list)
     }
 
-    /// Asks for the memory in which these keys are looked up, without waiting for it.
-    fn touch_keys(&self, keys: impl Iterator<Item = u128>) {
+    /// Asks for the memory in which these keys are looked up, without waiting for it: the index first, then the rows.
+    fn touch_keys(&self, keys: impl Iterator<Item = u128> + Clone) {
         let lines = self.by_key.now();
-        keys.for_each(|key| lines.touch(self.key_hash.of(key)));
+        let hashes = keys.map(|key| self.key_hash.of(key));
+        hashes.clone().for_each(|hash| lines.touch(hash));
+        for hash in hashes {
+            lines.lookup(hash, |number| {
+                self.rows.touch(number);
+                None::<()>
+            });
+        }
     }
 
     /// Puts down what is said of the tokens of one key, for each of its epochs that a change made worse.
-    fn weigh(&self, list: &mut StatusList, id: u128, history: &History, owner: &[(usize, Turn)], now: Moment) {
+    fn weigh(&self, said: &mut Said<'_>, id: u128, owner: u32, turns: &[usize], of_owner_lately: &[usize]) {
         let key = KeyId::from_uuid(Uuid::from_u128(id));
         let found = self.find_key(key);
+        if let Some(found) = &found {
+            said.note_weighed(found.number());
+        }
+        if !(said.is_any_on(turns) || said.is_any_on(of_owner_lately)) {
+            return;
+        }
+        let now = said.now;
         let dead = match &found {
             None => Some(Status::Invalid),
             Some(found) => self
@@ -449,19 +493,13 @@ impl Keyring {
                 })
                 .unwrap_or(Some(Status::Invalid)),
         };
-        let mut merged: Vec<&(usize, Turn)> = history.turns.iter().chain(owner).collect();
-        merged.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
+        let mut merged: Vec<usize> = turns.iter().chain(of_owner_lately).copied().collect();
+        merged.sort_unstable();
         let mut of_key = found.as_ref().map(|found| self.changes_of(&found.row));
-        let mut of_owner = self.owners.get(history.owner).map(|owner| owner.load().changes);
-        let mut say = |of_key: Option<u32>, of_owner: Option<u32>, status| match (of_key, of_owner) {
-            (Some(one), Some(other)) => list.say(StatusIndex::of(key, Epoch::after(one.wrapping_add(other))), status),
-            _ => Epoch::ALL
-                .into_iter()
-                .for_each(|epoch| list.say(StatusIndex::of(key, epoch), status)),
-        };
+        let mut of_owner = self.owners.get(owner).map(|owner| owner.load().changes);
         // Nothing is said of the epoch that a dead key is in now: no token was made in it.
         let mut verdict: Option<Status> = None;
-        for (_, turn) in merged {
+        for turn in merged.iter().rev().filter_map(|at| said.entries.get(*at)) {
             if let Some(worse) = turn.worse.filter(|worse| worse.is_on(now)) {
                 let then = dead.unwrap_or(worse.then);
                 verdict = Some(verdict.map_or(then, |verdict| verdict.worse(then)));
@@ -470,36 +508,36 @@ impl Keyring {
                 Whom::Key { .. } => of_key = turn.before,
                 Whom::Owner(_) => of_owner = turn.before,
             }
-            if let Some(verdict) = verdict {
-                say(of_key, of_owner, verdict);
+            let Some(verdict) = verdict else { continue };
+            let list = &mut said.list;
+            match of_key.zip(of_owner) {
+                Some((one, other)) => list.say(StatusIndex::of(key, Epoch::after(one.wrapping_add(other))), verdict),
+                None => Epoch::ALL
+                    .into_iter()
+                    .for_each(|epoch| list.say(StatusIndex::of(key, epoch), verdict)),
             }
         }
     }
 
     /// Nothing final is said of a place that a good key has too.
-    fn spare_the_good(
-        &self,
-        list: &mut StatusList,
-        questioned: &HashMap<u128, History>,
-        is_here: impl Fn(u32) -> bool,
-        now: Moment,
-    ) {
-        for row in self.own_rows() {
+    fn spare_the_good(&self, said: &mut Said<'_>, is_here: impl Fn(u32) -> bool) {
+        for (number, row) in self.own_rows() {
             let key = KeyId::from_uuid(Uuid::from_u128(row.key));
-            let stops = row.flags & (SUSPENDED | REVOKED | TAMPERED) != 0 || row.expires <= now.ms();
-            if list.is_clear_about(key) || stops || questioned.contains_key(&row.key) || !is_here(row.owner) {
+            let stops = row.flags & (SUSPENDED | REVOKED | TAMPERED) != 0 || row.expires <= said.now.ms();
+            if said.list.is_clear_about(key) || stops || said.is_weighed(number) || !is_here(row.owner) {
                 continue;
             }
             let owner = self.owners.get(row.owner).map_or(0, |owner| owner.load().changes);
             let epoch = Epoch::after(self.changes_of(&row).wrapping_add(owner));
-            list.spare(StatusIndex::of(key, epoch));
+            said.list.spare(StatusIndex::of(key, epoch));
         }
     }
 
-    fn own_rows(&self) -> impl Iterator<Item = Row> {
+    /// The rows that are keys' own, with their numbers.
+    fn own_rows(&self) -> impl Iterator<Item = (u32, Row)> {
         let end = self.rows.writer().end();
-        let rows = (0..end).filter_map(|number| self.rows.read(number));
-        rows.filter(|row| row.flags & BESIDE == 0)
+        let rows = (0..end).filter_map(|number| Some((number, self.rows.read(number)?)));
+        rows.filter(|(_, row)| row.flags & BESIDE == 0)
     }
 
     fn standing_of_project(&self, project: ProjectId) -> Option<Standing> {

@@ -48,6 +48,5 @@ fn no_interleaving_shows_a_mixture_of_two_writes() {
         slot.write(&pattern(2));
         reader.join().expect("reader");
         assert!(slot.try_read() == Some(pattern(2)), "the last write was lost");
-        assert_eq!(slot.touch(), 4, "a write is under way");
     });
 }

@@ -76,12 +76,6 @@ impl Slot {
         let done = pair(row.revision, writes.wrapping_add(2));
         self.stamp.store(done, Release);
     }
-
-    /// Asks for the cache line; tells how often the row was begun or finished to be written.
-    #[inline]
-    pub(super) fn touch(&self) -> u32 {
-        lower(self.stamp.load(Relaxed))
-    }
 }
 
 fn words(row: &Row) -> [u64; 7] {
