@@ -2,7 +2,7 @@
 //!
 //! It takes only requests that are beyond doubt: one credential, a body that is plain, a caller that may. Whatever is odd,
 //! wrong or wants more is left to the long way, which therefore has all the rules about errors, and this has none. Nothing
-//! is counted and nothing changed before the answer is sure, since the long way begins anew.
+//! is counted before the answer is sure, since the long way begins anew; a project's first signing key may be made, once.
 //!
 //! ```text
 //! verify.rs   POST /v1/verify, /v1/verify/batch
