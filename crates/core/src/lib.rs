@@ -7,6 +7,7 @@
 
 pub mod actor;
 pub mod audit;
+pub mod authority;
 pub mod bond;
 pub mod commit;
 pub mod denial;

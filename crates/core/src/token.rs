@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::authority::Authority;
 use crate::id::{KeyId, ProjectId, TokenId};
 use crate::key::{Allowed, Bounds};
 use crate::owner::{Owner, OwnerKind, Standing};
@@ -384,7 +385,7 @@ impl<'a> Narrowed<'a> {
         let ends = Expiry::At(self.token.expires_at);
         Dossier {
             owner: self.token.owner,
-            access: &self.token.access,
+            authority: Authority::new(&self.token.access, &self.permissions),
             bounds: &self.bounds,
             expiry: if self.parent.expiry.outlives(ends) {
                 ends
@@ -392,7 +393,6 @@ impl<'a> Narrowed<'a> {
                 self.parent.expiry
             },
             stopped: self.stopped,
-            permissions: &self.permissions,
             owner_standing: self.standing,
             form: Form::Token,
             ..*self.parent

@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
+use crate::authority::Authority;
 use crate::denial::Denial;
 use crate::id::{KeyId, ProjectId};
 use crate::key::{Bounds, Kind};
 use crate::owner::{Owner, Standing};
-use crate::scope::{Access, ScopeSet, Wanted};
+use crate::scope::{ScopeSet, Wanted};
 use crate::time::{Expiry, Moment, Span};
 
 /// How long before its end a key's holder is warned.
@@ -55,8 +56,8 @@ pub struct Dossier<'a> {
     pub owner: Owner,
     /// What sort of key it is.
     pub kind: Kind,
-    /// How much of its owner's permissions it carries.
-    pub access: &'a Access,
+    /// What it may do, as far as its owner may do it now.
+    pub authority: Authority<'a>,
     /// Where and for whom it works.
     pub bounds: &'a Bounds,
     /// When it stops by itself.
@@ -65,8 +66,6 @@ pub struct Dossier<'a> {
     pub stopped: Stopped,
     /// Which of its secrets was shown.
     pub shown: Shown,
-    /// What its owner may do now.
-    pub permissions: &'a ScopeSet,
     /// Whether its owner's keys work.
     pub owner_standing: Standing,
     /// Whether its project's keys work.
@@ -88,11 +87,7 @@ impl<'a> Dossier<'a> {
 
     /// What the key may do now, without building a set where there is one already.
     pub fn effective(&self) -> Cow<'a, ScopeSet> {
-        match self.access {
-            Access::Everything => Cow::Borrowed(self.permissions),
-            Access::Only(scopes) if self.permissions.lacks(scopes).is_none() => Cow::Borrowed(scopes),
-            Access::Only(scopes) => Cow::Owned(scopes.meet(self.permissions)),
-        }
+        self.authority.effective()
     }
 }
 
@@ -343,7 +338,7 @@ pub const RULES: [Rule; 13] = [
 ];
 
 fn missing(dossier: &Dossier<'_>, needed: &Needed<'_>) -> Option<Denial> {
-    let allowed = |wanted: &Wanted<'_>| dossier.access.allows(dossier.permissions, *wanted);
+    let allowed = |wanted: &Wanted<'_>| dossier.authority.covers(*wanted);
     let lacking: Vec<_> = match needed {
         Needed::Nothing => return None,
         Needed::One(wanted) => Some(wanted).filter(|wanted| !allowed(wanted)).into_iter().collect(),

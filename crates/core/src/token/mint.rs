@@ -10,6 +10,7 @@ use super::{
 };
 use crate::actor::{Permit, WriteSessions};
 use crate::audit::{Event, Noun, Outcome, Target};
+use crate::authority::Authority;
 use crate::commit::Commit;
 use crate::entropy::Entropy;
 use crate::id::TokenId;
@@ -180,8 +181,7 @@ pub fn mint_component(
     let permissions = component_permissions(&key.effective(), bearer.permissions);
     let acting = Dossier {
         owner,
-        access: &Access::Everything,
-        permissions: &permissions,
+        authority: Authority::new(&Access::Everything, &permissions),
         ..key.clone()
     };
     let token = mint(

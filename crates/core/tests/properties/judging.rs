@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use proptest::prelude::*;
 
+use keyholt_core::authority::Authority;
 use keyholt_core::denial::Denial;
 use keyholt_core::id::{KeyId, ProjectId, UserId};
 use keyholt_core::key::{Allowed, Bounds, Kind};
@@ -98,12 +99,11 @@ proptest! {
             project,
             owner: Owner::User(UserId::mint(NEW_YEAR, &mut entropy)),
             kind: Kind::Standard,
-            access: &case.access,
+            authority: Authority::new(&case.access, &case.permissions),
             bounds: &case.bounds,
             expiry: case.expiry,
             stopped: case.stopped,
             shown: case.shown,
-            permissions: &case.permissions,
             owner_standing: case.owner_standing,
             project_standing: case.project_standing,
             form: keyholt_core::verify::Form::Secret,

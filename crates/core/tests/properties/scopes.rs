@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use keyholt_core::authority::Authority;
 use keyholt_core::scope::{Access, SCOPE_BYTES_MAX, SCOPES_MAX, SCOPES_MET_MAX, Scope, ScopeSet, Wanted};
 
 use super::{access, cases, scope, scope_set};
@@ -68,6 +69,27 @@ proptest! {
         let allowed = access.allows(&owner, x.wanted());
         prop_assert_eq!(allowed, access.effective(&owner).covers(x.wanted()));
         prop_assert!(!allowed || owner.covers(x.wanted()), "never more than the owner");
+    }
+
+    #[test]
+    fn what_is_remembered_of_an_authority_changes_nothing_about_it(
+        access in access(),
+        owner in scope_set(5),
+        x in scope(),
+    ) {
+        // The second owner has all that the access names.
+        let everything = scopes(&["*", "keyholt:*"]);
+        let able = owner.union(&access.effective(&everything));
+        for owner in [&owner, &able] {
+            let asked = Authority::new(&access, owner);
+            let remembered = Authority::remembered(&access, owner, asked.lies_within());
+            prop_assert_eq!(asked.effective().covers(x.wanted()), access.allows(owner, x.wanted()));
+            for authority in [asked, remembered] {
+                prop_assert_eq!(authority.lies_within(), asked.lies_within());
+                prop_assert_eq!(authority.covers(x.wanted()), access.allows(owner, x.wanted()));
+                prop_assert_eq!(authority.effective(), asked.effective());
+            }
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use keyholt_core::actor::{Action, Actor, Forbidden, Permit, Source, Subject, WriteKeys};
 use keyholt_core::amend::{AmendError, Amendment, amend};
+use keyholt_core::authority::Authority;
 use keyholt_core::commit::{Commit, Revision};
 use keyholt_core::id::{KeyId, ProjectId, SYSTEM, ServiceId, TeamId, UserId};
 use keyholt_core::issue::{Circumstances, IssueError, Issued, Wish, issue};
@@ -264,7 +265,7 @@ impl World {
             project: key.project,
             owner: key.owner,
             kind: key.kind,
-            access: &key.access,
+            authority: Authority::new(&key.access, &permissions),
             bounds: &key.bounds,
             expiry: key.expiry,
             stopped: match key.state {
@@ -273,7 +274,6 @@ impl World {
                 State::Revoked { .. } => Stopped::Revoked,
             },
             shown,
-            permissions: &permissions,
             owner_standing,
             project_standing: self.project.standing,
             form: keyholt_core::verify::Form::Secret,

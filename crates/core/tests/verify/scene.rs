@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use keyholt_core::authority::Authority;
 use keyholt_core::denial::{Denial, DenialCode};
 use keyholt_core::id::{KeyId, ProjectId, UserId};
 use keyholt_core::key::{Allowed, Bounds, Kind};
@@ -76,12 +77,11 @@ impl Scene {
             project: self.project,
             owner: self.owner,
             kind: Kind::Standard,
-            access: &self.access,
+            authority: Authority::new(&self.access, &self.permissions),
             bounds: &self.bounds,
             expiry: self.expiry,
             stopped: self.stopped,
             shown: self.shown,
-            permissions: &self.permissions,
             owner_standing: self.owner_standing,
             project_standing: self.project_standing,
             form: keyholt_core::verify::Form::Secret,

@@ -308,7 +308,7 @@ pub const SETTINGS: &[Setting] = &[
             most: HOUR,
         },
         Fallback::Text("1s"),
-        "How often gathered usage is written to the database; less often while very many keys are in use, so that it takes at most 4 % of a processor.",
+        "How often gathered usage is written to the database; less often while very many keys are in use, so that it takes at most 2 % of a processor.",
     ),
     open(
         "dialects.meerschaum.project",

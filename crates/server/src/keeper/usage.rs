@@ -26,7 +26,7 @@ const SUMS_MAX: usize = 1 << 22;
 /// Most sums in one write.
 const BATCH: usize = 10_000;
 /// After a write the task rests so many times as long as the write took.
-const REST: u32 = 24;
+const REST: u32 = 49;
 
 /// How usage is written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

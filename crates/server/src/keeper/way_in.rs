@@ -59,9 +59,9 @@ impl Keeper {
             let found = self.keyring.find_key(key)?;
             self.keyring.dossier(&found, |dossier, _| {
                 let open = matches!(dossier.owner, Owner::User(_))
-                    && *dossier.access == Access::Everything
+                    && *dossier.authority.access() == Access::Everything
                     && standing(dossier, now).is_none()
-                    && is_everything(dossier.permissions);
+                    && is_everything(dossier.authority.permissions());
                 open.then_some((key, dossier.owner))
             })?
         };

@@ -1,12 +1,13 @@
 //! Whom keys hang on: what judging needs to know of owners and projects.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
+use keyholt_core::authority::Authority;
 use keyholt_core::commit::Record;
 use keyholt_core::id::{ProjectId, TeamId};
 use keyholt_core::owner::{Owner, Standing};
-use keyholt_core::scope::ScopeSet;
+use keyholt_core::scope::{Access, ScopeSet};
 use keyholt_core::time::Moment;
 
 /// What judging needs to know of an owner.
@@ -26,6 +27,7 @@ pub struct OwnerEntry {
     /// The teams whose keys the owner may manage: one word in the many that manage none.
     pub(super) manages: Option<Arc<Vec<TeamId>>>,
     pub(super) project: Arc<ProjectCell>,
+    pub(super) within: Within,
 }
 
 impl OwnerEntry {
@@ -39,6 +41,14 @@ impl OwnerEntry {
         self.project.id
     }
 
+    /// What a key of the owner may do; `number` is that of its interned access.
+    pub(super) fn authority<'a>(&'a self, number: u32, access: &'a Access) -> Authority<'a> {
+        let within = self
+            .within
+            .recall(number, || Authority::new(access, &self.permissions).lies_within());
+        Authority::remembered(access, &self.permissions, within)
+    }
+
     /// An owner of whom there is no record.
     pub(super) fn missing(owner: Owner, project: Arc<ProjectCell>) -> Self {
         Self {
@@ -50,7 +60,35 @@ impl OwnerEntry {
             presence: Presence::Missing,
             manages: None,
             project,
+            within: Within::default(),
         }
+    }
+}
+
+/// Which accesses lie within an owner's permissions: worked out once, because every verify of every key asks for it.
+///
+/// Neither of the two ever changes: an owner that may do something else has another entry, and a number stays with its access.
+/// There is room for the first accesses that were interned; of the others it is worked out each time.
+#[derive(Default)]
+pub(super) struct Within(AtomicU64);
+
+impl Within {
+    /// Half of the bits say that an access lies within the permissions, the other half that it does not.
+    const ROOM: u32 = u64::BITS / 2;
+
+    fn recall(&self, number: u32, work_out: impl FnOnce() -> bool) -> bool {
+        if number >= Self::ROOM {
+            return false;
+        }
+        let (inside, outside) = (1 << number, 1 << (number + Self::ROOM));
+        let known = self.0.load(Ordering::Relaxed);
+        if known & (inside | outside) != 0 {
+            return known & inside != 0;
+        }
+        let is_inside = work_out();
+        self.0
+            .fetch_or(if is_inside { inside } else { outside }, Ordering::Relaxed);
+        is_inside
     }
 }
 
@@ -119,5 +157,31 @@ pub fn standing_of(record: &Record) -> Standing {
         | Record::SigningKey(_)
         | Record::Token(_)
         | Record::Key(_) => Standing::Good,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lies_within_is_worked_out_once_for_each_of_the_first_accesses() {
+        let within = Within::default();
+        let never = || panic!("it was known");
+        for number in 0..Within::ROOM {
+            let is_inside = number % 3 == 0;
+            assert_eq!(within.recall(number, || is_inside), is_inside);
+            assert_eq!(within.recall(number, never), is_inside);
+        }
+        assert!((0..Within::ROOM).all(|number| within.recall(number, never) == (number % 3 == 0)));
+    }
+
+    #[test]
+    fn of_later_accesses_nothing_is_remembered() {
+        let within = Within::default();
+        for number in [Within::ROOM, u64::BITS, u32::MAX] {
+            assert!(!within.recall(number, || panic!("nobody may be asked")));
+        }
+        assert!(!within.recall(0, || false));
     }
 }

@@ -167,7 +167,7 @@ impl History {
                     let told = self.ring.dossier(&found, |dossier, owner| {
                         assert_eq!((dossier.project, dossier.owner), (key.project, key.owner));
                         assert_eq!((owner.owner, dossier.owner_standing), (key.owner, Standing::Good));
-                        assert_eq!((dossier.access, dossier.bounds), (&key.access, &key.bounds));
+                        assert_eq!((dossier.authority.access(), dossier.bounds), (&key.access, &key.bounds));
                         dossier.stopped
                     });
                     let stopped = match key.state {

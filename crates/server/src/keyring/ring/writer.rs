@@ -20,7 +20,7 @@ use super::{
     BESIDE, FAMILY, FORMER, HANGING, Integrity, Keyring, RETIRING, REVOKED, SUSPENDED, TAMPERED, halves, hash_of,
 };
 use crate::keyring::directory::Directory;
-use crate::keyring::holders::{OwnerEntry, Presence, ProjectCell, standing_of};
+use crate::keyring::holders::{OwnerEntry, Presence, ProjectCell, Within, standing_of};
 use crate::keyring::intern::Interned;
 use crate::keyring::lines::LinesWriter;
 use crate::keyring::rows::Row;
@@ -301,6 +301,7 @@ impl Keyring {
                 standing: standing_of(record),
                 presence: Presence::Here,
                 manages: managed_by(owner, directory),
+                within: Within::default(),
                 project: cell,
             },
         };
