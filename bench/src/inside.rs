@@ -104,15 +104,18 @@ impl Inside {
             Case::Unknown => &self.unknown,
             Case::Malformed | Case::MalformedAlone => &self.malformed,
         };
+        if case == Case::Admit {
+            black_box(admit(&self.keeper, &self.verifier)?);
+            return Ok(());
+        }
+        let credential = std::str::from_utf8(words.word(at % words.count()))?;
+        // In the order of the short way: what waits for memory is asked for before something that does not.
+        let sought = self.keeper.seek(credential);
+        self.keeper.approach(&sought);
         let admitted = match case {
             Case::MalformedAlone => self.admitted,
             _ => admit(&self.keeper, &self.verifier)?,
         };
-        if case == Case::Admit {
-            black_box(admitted);
-            return Ok(());
-        }
-        let credential = std::str::from_utf8(words.word(at % words.count()))?;
         let ask = Ask {
             scopes: Needed::One(self.wanted),
             ..Ask::default()
@@ -122,10 +125,11 @@ impl Inside {
             ask,
             counting: Counting::Counted,
         };
-        self.keeper.judge_for(&admitted, &question, |answer| match case {
-            Case::MalformedAlone => drop(black_box(&answer.verification)),
-            _ => answer.write_json(None, out),
-        });
+        self.keeper
+            .judge_sought(&admitted, &question, sought, |answer| match case {
+                Case::MalformedAlone => drop(black_box(&answer.verification)),
+                _ => answer.write_json(None, out),
+            });
         Ok(())
     }
 

@@ -77,11 +77,17 @@ proptest! {
         owner in scope_set(5),
         x in scope(),
     ) {
+        prop_assert!(Authority::remembered(&access, &ScopeSet::EMPTY, true).lies_within(), "what is remembered is believed");
         // The second owner has all that the access names.
         let everything = scopes(&["*", "keyholt:*"]);
         let able = owner.union(&access.effective(&everything));
         for owner in [&owner, &able] {
             let asked = Authority::new(&access, owner);
+            let within = match &access {
+                Access::Everything => true,
+                Access::Only(scopes) => scopes.iter().all(|scope| owner.covers(scope.wanted())),
+            };
+            prop_assert_eq!(asked.lies_within(), within);
             let remembered = Authority::remembered(&access, owner, asked.lies_within());
             prop_assert_eq!(asked.effective().covers(x.wanted()), access.allows(owner, x.wanted()));
             for authority in [asked, remembered] {

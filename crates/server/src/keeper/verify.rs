@@ -1,6 +1,7 @@
 //! Verify: the question that everybody asks all the time. No store call, no write, no lock that a writer can hold.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::io::Write;
 
 use keyholt_core::actor::{Actor, Explain, Subject};
@@ -44,11 +45,20 @@ pub enum Counting {
 }
 
 /// A caller that may verify keys of its project. Made once, it is asked again before every use.
-#[derive(Clone, Copy)]
 pub struct Verifier {
     found: Found,
     project: ProjectId,
     source: Option<std::net::IpAddr>,
+    let_in: Cell<Option<LetIn>>,
+}
+
+/// That a caller was let in, and what that hangs on.
+#[derive(Clone, Copy)]
+struct LetIn {
+    /// How often anything had changed then.
+    changes: u64,
+    /// When its key stops by itself.
+    ends: Expiry,
 }
 
 /// A verifier that was let in, for one request: all of it is judged as of one instant.
@@ -128,16 +138,30 @@ impl Keeper {
             found,
             project,
             source: address,
+            let_in: Cell::default(),
         })
     }
 
-    /// Whether the caller may still verify. Asked for every request: standing is never remembered.
+    /// Whether the caller may still verify. Asked for every request, and judged anew after every change of anything: that it
+    /// was good is remembered only as long as nothing changed at all and its end has not come.
     pub fn admit(&self, verifier: &Verifier) -> Result<Admitted, Inadmissible> {
         if !self.is_fresh() {
             return Err(Inadmissible::CannotKnow);
         }
-        let found = self.keyring.again(&verifier.found).ok_or(Inadmissible::Gone)?;
         let now = self.now();
+        let admitted = Admitted {
+            project: verifier.project,
+            now,
+        };
+        let settled = self.keyring.settled();
+        if let Some(let_in) = verifier.let_in.get()
+            && settled == Some(let_in.changes)
+            && !let_in.ends.is_past(now)
+        {
+            self.note_grant(&verifier.found, now, verifier.source);
+            return Ok(admitted);
+        }
+        let found = self.keyring.again(&verifier.found).ok_or(Inadmissible::Gone)?;
         let verification = self.keyring.dossier(&found, |dossier, _| {
             let environment = dossier
                 .bounds
@@ -159,10 +183,18 @@ impl Keeper {
         let verification = verification.ok_or(Inadmissible::Gone)?;
         self.note(&found, &verification, now, verifier.source);
         match verification {
-            Verification::Granted(_) => Ok(Admitted {
-                project: verifier.project,
-                now,
-            }),
+            Verification::Granted(grant) => {
+                // SECURITY: what was judged while something changed may be of both sides, and is not remembered.
+                verifier.let_in.set(
+                    settled
+                        .filter(|_| self.keyring.settled() == settled)
+                        .map(|changes| LetIn {
+                            changes,
+                            ends: grant.ends(),
+                        }),
+                );
+                Ok(admitted)
+            }
             Verification::Denied(Denial::InsufficientScope { .. }) => Err(Inadmissible::Lacks { scope: VERIFY }),
             Verification::Denied(Denial::AddressNotAllowed) => Err(Inadmissible::AddressNotAllowed),
             Verification::Denied(_) => Err(Inadmissible::Gone),
@@ -203,15 +235,24 @@ impl Keeper {
 
     /// Judges a presented credential for a verifier that was let in.
     pub fn judge_for<R>(&self, admitted: &Admitted, question: &Question<'_>, with: impl FnOnce(&Answer<'_>) -> R) -> R {
-        self.judge_sought(admitted, question, self.seek(question), with)
+        self.judge_sought(admitted, question, self.sought(question.credential), with)
     }
 
     /// Asks for the memory in which a credential is looked up, without waiting for it: what else there is to do for a request
-    /// is done meanwhile.
-    pub fn seek(&self, question: &Question<'_>) -> Sought {
-        let sought = self.sought(question);
-        self.keyring.touch(sought.digest().into_iter());
+    /// is done meanwhile. The rest of the memory is asked for by [`Keeper::approach`].
+    pub fn seek(&self, credential: &str) -> Sought {
+        let sought = self.sought(credential);
+        if let Some(digest) = sought.digest() {
+            self.keyring.touch_index([digest]);
+        }
         sought
+    }
+
+    /// Asks for the key to which the first piece of memory leads.
+    pub fn approach(&self, sought: &Sought) {
+        if let Some(digest) = sought.digest() {
+            self.keyring.touch_rows([digest]);
+        }
     }
 
     /// Judges many, in their order.
@@ -224,9 +265,9 @@ impl Keeper {
         for (first, together) in questions.chunks(TOGETHER).enumerate() {
             let mut all = [const { Sought(By::Claims) }; TOGETHER];
             for (sought, question) in all.iter_mut().zip(together) {
-                *sought = self.sought(question);
+                *sought = self.seek(question.credential);
             }
-            self.keyring.touch(all.iter().filter_map(Sought::digest));
+            self.keyring.touch_rows(all.iter().filter_map(Sought::digest));
             for (place, (question, sought)) in together.iter().zip(all).enumerate() {
                 self.judge_sought(admitted, question, sought, |answer| {
                     with(first * TOGETHER + place, answer)
@@ -235,11 +276,11 @@ impl Keeper {
         }
     }
 
-    fn sought(&self, question: &Question<'_>) -> Sought {
-        Sought(if is_compact(question.credential) {
+    fn sought(&self, credential: &str) -> Sought {
+        Sought(if is_compact(credential) {
             By::Claims
         } else {
-            By::Digest(self.digest(question.credential))
+            By::Digest(self.digest(credential))
         })
     }
 

@@ -208,8 +208,6 @@ impl Keyring {
     fn look_for(&self, hash: u64, is_it: impl Fn(&Row) -> bool) -> Option<Found> {
         let mut tampered = None;
         let found = self.by_digest.now().lookup(hash, |number| {
-            // Who looks for a key by its secret is about to count a use; memory answers two questions in the time of one.
-            self.tallies.touch(number);
             let row = self.rows.read(number).filter(&is_it)?;
             let found = if row.flags & BESIDE == 0 {
                 Found {
@@ -276,10 +274,26 @@ impl Keyring {
         &self.tallies
     }
 
-    /// Asks for the memory in which these digests are looked up, without waiting for it.
-    pub fn touch<'a>(&self, digests: impl Iterator<Item = &'a Digest>) {
+    /// Asks for the part of the index in which these digests are looked up, without waiting for it.
+    pub fn touch_index<'a>(&self, digests: impl IntoIterator<Item = &'a Digest>) {
         let lines = self.by_digest.now();
-        digests.for_each(|digest| lines.touch(hash_of(halves(digest))));
+        for digest in digests {
+            lines.touch(hash_of(halves(digest)));
+        }
+    }
+
+    /// Asks for the rows that the index has for these digests, without waiting for them, and for the words in which uses are
+    /// counted. The index itself was asked for before.
+    pub fn touch_rows<'a>(&self, digests: impl IntoIterator<Item = &'a Digest>) {
+        let lines = self.by_digest.now();
+        for digest in digests {
+            // The first candidate is nearly always the one.
+            lines.lookup(hash_of(halves(digest)), |number| {
+                self.rows.touch(number);
+                self.tallies.touch(number);
+                Some(())
+            });
+        }
     }
 
     /// The same key as it is now, found by its row alone; `None` if it is gone or has another secret by now.
@@ -369,6 +383,11 @@ impl Keyring {
     /// How often anything changed: what is derived from the keyring is good as long as this stays the same.
     pub fn changes(&self) -> u64 {
         self.changes.load(Ordering::Acquire)
+    }
+
+    /// The same, where nothing is being changed at this moment.
+    pub fn settled(&self) -> Option<u64> {
+        Some(self.changes()).filter(|changes| changes.is_multiple_of(2))
     }
 
     /// How often a project or a signing key changed: what is derived from them is good as long as this stays the same.

@@ -38,12 +38,13 @@ pub(super) struct Caller<'a> {
 /// The caller is admitted last, because that counts as a use of its key: nothing after it may take the long way for a fault of
 /// the body.
 pub(super) fn one(caller: &Caller<'_>, body: &[u8], out: &mut Vec<u8>) -> Option<()> {
-    let question = Body::terse(body)
-        .or_else(|| serde_json::from_slice(body).ok())?
-        .question()?;
-    let sought = caller.keeper.seek(&question);
-    let admitted = caller.admitted()?;
     let keeper = caller.keeper;
+    let body = Body::terse(body).or_else(|| serde_json::from_slice(body).ok())?;
+    // Whatever waits for memory is asked for before something that does not.
+    let sought = keeper.seek(body.credential);
+    let question = body.question()?;
+    keeper.approach(&sought);
+    let admitted = caller.admitted()?;
     keeper.judge_sought(&admitted, &question, sought, |answer| answer.write_json(None, out));
     Some(())
 }

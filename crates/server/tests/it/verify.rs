@@ -41,6 +41,61 @@ async fn a_good_key_is_good_for_what_it_may_do() {
 }
 
 #[tokio::test]
+async fn a_caller_is_let_in_until_something_changes_that_matters() {
+    let lent = Span::hours(1);
+    for change in [
+        "nothing",
+        "something else",
+        "time",
+        "suspended",
+        "revoked",
+        "rotated",
+        "role",
+        "owner",
+        "project",
+    ] {
+        let house = House::open().await;
+        let api = house.service("api", "verifier").await;
+        let owner = Owner::Service(api.id);
+        let key = house
+            .issue(wish(owner, "api").scopes(&["keyholt:verify"]).lasting(lent))
+            .await;
+        let verifier = house.keeper.verifier(&key.secret, None).unwrap();
+        for _ in 0..3 {
+            assert!(house.keeper.admit(&verifier).is_ok());
+        }
+        let project = house.project();
+        match change {
+            "nothing" => house.advance(Span::millis(lent.ms() - 1)),
+            "something else" => drop(house.user("alice").await),
+            "time" => house.advance(lent),
+            "suspended" => drop(house.suspend(key.id()).await),
+            "revoked" => drop(house.revoke(key.id(), "leaked").await),
+            "rotated" => drop(house.rotate(key.id(), Grace::For(Span::ZERO)).await),
+            "role" => house.role_means("verifier", &["orders:read"]).await,
+            "owner" => {
+                let suspended = house.keeper.suspend_owner(&house.olga(), project, owner, None, None);
+                suspended.await.unwrap();
+            }
+            _ => {
+                let suspended = house.keeper.suspend_project(&house.olga(), project, None, None);
+                suspended.await.unwrap();
+            }
+        }
+        let still = matches!(change, "nothing" | "something else");
+        for _ in 0..2 {
+            assert_eq!(house.keeper.admit(&verifier).is_ok(), still, "after: {change}");
+        }
+        match change {
+            "suspended" => drop(house.resume(key.id()).await),
+            "role" => house.role_means("verifier", &["keyholt:verify"]).await,
+            _ => continue,
+        }
+        assert!(house.keeper.admit(&verifier).is_ok(), "{change} was taken back");
+    }
+}
+
+#[tokio::test]
 async fn every_denial_is_reached() {
     let house = House::open().await;
     let alice = house.user("alice").await;
