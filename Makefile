@@ -73,6 +73,12 @@ torture: ## break a running server in every way that must be harmless, write doc
 	$(if $(STEPS),,$(TOOLS) TRIAL_BINARY=$(TARGET)/release/keyholt tools/with-postgres bash -c \
 		'TRIAL_DATABASE=$$KEYHOLT_TEST_POSTGRES tools/with-keyholt "$$PWD/tools/contract"')
 
+.PHONY: mutants
+mutants: ## break the rules of the domain one by one and see that a test notices; FILES=crates/core/src/scope.rs for some
+	tools/need build mutants
+	$(TOOLS) CARGO_PROFILE_DEV_OPT_LEVEL=1 CARGO_PROFILE_DEV_DEBUG=false cargo mutants --jobs 2 --timeout 100 \
+		--output $(TARGET) $(foreach file,$(FILES),--file $(file))
+
 .PHONY: fuzz
 fuzz: ## look for inputs that break something, ten minutes for each target; FUZZ_SECONDS=60 TARGETS="secret scope"
 	tools/fuzz $(or $(FUZZ_SECONDS),600) $(TARGETS)

@@ -174,3 +174,14 @@ impl Event {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_alone_are_not_kept_in_memory() {
+        let left: Vec<Noun> = Noun::ALL.into_iter().filter(|noun| !noun.is_judged_by()).collect();
+        assert_eq!(left, [Noun::Password]);
+    }
+}

@@ -256,6 +256,25 @@ mod tests {
     }
 
     #[test]
+    fn the_seals_of_the_one_before_are_believed_while_rows_are_sealed_anew_and_no_longer() {
+        let (both, alone) = (masters(2, Some(1)), masters(2, None));
+        for (bond, masters, is_pair) in [
+            (Bond::to(check(2)), &both, false),
+            (after(2, 1, Sealing::UnderWay), &both, true),
+            (after(2, 1, Sealing::Done), &both, false),
+            (after(2, 1, Sealing::UnderWay), &alone, false),
+        ] {
+            assert_eq!(bond.sealers(masters).is_pair(), is_pair, "{bond:?}");
+        }
+    }
+
+    #[test]
+    fn a_printed_bond_says_how_far_the_sealing_is_and_no_check() {
+        let printed = format!("{:?}", after(2, 1, Sealing::UnderWay));
+        assert_eq!(printed, "Bond { sealing: Some(UnderWay), .. }");
+    }
+
+    #[test]
     fn a_bond_is_read_as_it_was_written_and_one_key_alone_is_as_it_always_was() {
         for bond in [
             Bond::to(check(1)),

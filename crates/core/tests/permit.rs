@@ -16,7 +16,9 @@ use crate::support::{Wishing, World, scope, wish};
 /// What comes of asking for every action there is.
 fn asked(actor: &Actor, project: ProjectId, subject: Subject) -> [(&'static str, Result<(), Forbidden>); 10] {
     fn one<A: Action>(actor: &Actor, project: ProjectId, subject: Subject) -> (&'static str, Result<(), Forbidden>) {
-        (A::SCOPE, actor.permit::<A>(project, subject).map(|_| ()))
+        let leave = actor.permit::<A>(project, subject).map(|_| ());
+        assert_eq!(actor.may::<A>(project, subject), leave, "reads ask for the same leave");
+        (A::SCOPE, leave)
     }
     [
         one::<Verify>(actor, project, subject),
@@ -282,8 +284,10 @@ fn a_log_in_is_as_old_as_the_id_of_its_session_says() {
     let at = session.minted_at();
     for (kind, since, proof) in [
         (Kind::Session, Span::ZERO, Proof::FreshLogIn),
+        (Kind::Session, Span::secs(4 * 60), Proof::FreshLogIn),
         (Kind::Session, FRESH, Proof::FreshLogIn),
         (Kind::Session, Span::millis(FRESH.ms() + 1), Proof::OldLogIn),
+        (Kind::Session, Span::secs(6 * 60), Proof::OldLogIn),
         (Kind::Standard, Span::days(365), Proof::Key),
         (Kind::Static, Span::days(365), Proof::Key),
     ] {

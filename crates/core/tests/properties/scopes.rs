@@ -1,5 +1,7 @@
 //! Properties of scopes: covering is an order, and what two of them share is exactly what both allow.
 
+use std::borrow::Cow;
+
 use proptest::prelude::*;
 
 use keyholt_core::authority::Authority;
@@ -88,6 +90,9 @@ proptest! {
                 Access::Only(scopes) => scopes.iter().all(|scope| owner.covers(scope.wanted())),
             };
             prop_assert_eq!(asked.lies_within(), within);
+            prop_assert_eq!(asked.permissions(), owner);
+            prop_assert_eq!(asked.access(), &access);
+            prop_assert_eq!(matches!(asked.effective(), Cow::Borrowed(_)), within, "a set is built where it must be");
             let remembered = Authority::remembered(&access, owner, asked.lies_within());
             prop_assert_eq!(asked.effective().covers(x.wanted()), access.allows(owner, x.wanted()));
             for authority in [asked, remembered] {
