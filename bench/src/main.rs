@@ -14,6 +14,10 @@ use keyholt_bench::{inside, rival, say};
 use keyholt_core::time::Moment;
 use keyholt_server::clock::{Clock, SystemClock};
 
+/// The same as the server's: what is measured in process must lie in memory as it does there.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Parser)]
 #[command(about = "Measures Keyholt")]
 struct Arguments {

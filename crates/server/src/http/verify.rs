@@ -171,7 +171,7 @@ pub fn verdict(answer: &keeper::Answer<'_>) -> Verdict {
         warnings: grant
             .map(|grant| grant.warnings().map(Into::into).collect())
             .unwrap_or_default(),
-        as_of: answer.as_of,
+        as_of: answer.as_of.moment,
     }
 }
 

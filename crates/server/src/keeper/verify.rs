@@ -65,7 +65,24 @@ struct LetIn {
 #[derive(Clone, Copy, Debug)]
 pub struct Admitted {
     project: ProjectId,
-    now: Moment,
+    as_of: AsOf,
+}
+
+/// The instant of a judgement, written once however many answers say it.
+#[derive(Clone, Copy, Debug)]
+pub struct AsOf {
+    /// The instant.
+    pub moment: Moment,
+    text: Option<Rendered>,
+}
+
+impl AsOf {
+    fn at(moment: Moment) -> Self {
+        Self {
+            moment,
+            text: Rendered::of(moment),
+        }
+    }
 }
 
 /// What a presented credential is looked up by.
@@ -97,7 +114,7 @@ pub struct Answer<'a> {
     /// The key that was shown, where possession is proven.
     pub key: Option<KeyShown<'a>>,
     /// How fresh the answer is.
-    pub as_of: Moment,
+    pub as_of: AsOf,
 }
 
 /// The key that was shown.
@@ -151,7 +168,7 @@ impl Keeper {
         let now = self.now();
         let admitted = Admitted {
             project: verifier.project,
-            now,
+            as_of: AsOf::at(now),
         };
         let settled = self.keyring.settled();
         if let Some(let_in) = verifier.let_in.get()
@@ -228,7 +245,7 @@ impl Keeper {
         }
         let admitted = Admitted {
             project,
-            now: self.now(),
+            as_of: AsOf::at(self.now()),
         };
         Ok(self.judge_for(&admitted, question, with))
     }
@@ -296,11 +313,12 @@ impl Keeper {
         Sought(by): Sought,
         with: impl FnOnce(&Answer<'_>) -> R,
     ) -> R {
-        let Admitted { project, now } = *admitted;
+        let Admitted { project, as_of } = *admitted;
+        let now = as_of.moment;
         let denied = |denial| Answer {
             verification: Verification::Denied(denial),
             key: None,
-            as_of: now,
+            as_of,
         };
         let text = question.credential;
         let (digest, otherwise) = match by {
@@ -332,7 +350,7 @@ impl Keeper {
                 self.note_reuse(&dossier, now, question.ask.address);
             }
         }
-        with(&answer(&dossier, &owner.handle, verification, now))
+        with(&answer(&dossier, &owner.handle, verification, as_of))
     }
 
     /// Judges an access token; it is judged by its key.
@@ -343,7 +361,8 @@ impl Keeper {
         token: &Credential,
         with: impl FnOnce(&Answer<'_>) -> R,
     ) -> R {
-        let Admitted { project, now } = *admitted;
+        let Admitted { project, as_of } = *admitted;
+        let now = as_of.moment;
         let mut with = Some(with);
         let answered = self.asking(token, project, &question.ask, |ask| {
             self.dossier(token, |dossier, owner| {
@@ -351,14 +370,14 @@ impl Keeper {
                 if question.counting == Counting::Counted {
                     self.note(&token.found, &verification, now, ask.address);
                 }
-                let answer = answer(dossier, &owner.handle, verification, now);
+                let answer = answer(dossier, &owner.handle, verification, as_of);
                 with.take().map(|with| with(&answer))
             })
         });
         let unknown = Answer {
             verification: Verification::Denied(Denial::Unknown),
             key: None,
-            as_of: now,
+            as_of,
         };
         answered
             .flatten()
@@ -412,7 +431,7 @@ pub enum Inadmissible {
     CannotKnow,
 }
 
-fn answer<'a>(dossier: &Dossier<'a>, owner_handle: &'a str, verification: Verification, now: Moment) -> Answer<'a> {
+fn answer<'a>(dossier: &Dossier<'a>, owner_handle: &'a str, verification: Verification, as_of: AsOf) -> Answer<'a> {
     // SECURITY: nothing is said about a key before possession is proven to a verifier of its own project.
     let proven = !matches!(&verification, Verification::Denied(Denial::Malformed | Denial::Unknown));
     let key = proven.then(|| KeyShown {
@@ -426,7 +445,7 @@ fn answer<'a>(dossier: &Dossier<'a>, owner_handle: &'a str, verification: Verifi
     Answer {
         verification,
         key,
-        as_of: now,
+        as_of,
     }
 }
 
@@ -492,7 +511,7 @@ impl Answer<'_> {
             }
         }
         out.extend_from_slice(br#","as_of":"#);
-        write_moment(self.as_of, out);
+        write_rendered(self.as_of.text, self.as_of.moment, out);
         out.push(b'}');
     }
 }
@@ -567,7 +586,11 @@ fn write_text(text: &str, out: &mut Vec<u8>) {
 }
 
 fn write_moment(at: Moment, out: &mut Vec<u8>) {
-    match Rendered::of(at) {
+    write_rendered(Rendered::of(at), at, out);
+}
+
+fn write_rendered(text: Option<Rendered>, at: Moment, out: &mut Vec<u8>) {
+    match text {
         Some(rendered) => {
             out.push(b'"');
             out.extend_from_slice(rendered.as_bytes());

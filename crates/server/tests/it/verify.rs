@@ -74,11 +74,13 @@ async fn a_caller_is_let_in_until_something_changes_that_matters() {
             "rotated" => drop(house.rotate(key.id(), Grace::For(Span::ZERO)).await),
             "role" => house.role_means("verifier", &["orders:read"]).await,
             "owner" => {
-                let suspended = house.keeper.suspend_owner(&house.olga(), project, owner, None, None);
+                let olga = house.olga();
+                let suspended = house.keeper.suspend_owner(&olga, project, owner, None, None);
                 suspended.await.unwrap();
             }
             _ => {
-                let suspended = house.keeper.suspend_project(&house.olga(), project, None, None);
+                let olga = house.olga();
+                let suspended = house.keeper.suspend_project(&olga, project, None, None);
                 suspended.await.unwrap();
             }
         }
