@@ -14,6 +14,8 @@ use anyhow::{Context, bail};
 const START_WITHIN: Duration = Duration::from_secs(300);
 /// How long a server may take to end when it is asked to.
 const STOP_WITHIN: Duration = Duration::from_secs(60);
+/// How often scheduling is tried again.
+const SCHEDULED_AGAIN: u32 = 5;
 /// How often it is looked whether a server has ended.
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -65,12 +67,20 @@ impl Process {
     /// Gives the server the ordinary scheduling that it would have anywhere: the load may be a batch task (see the method
     /// of the benchmark), and what it starts would be one too.
     fn is_no_batch_task(&self) -> anyhow::Result<()> {
-        for pid in family(self.id())? {
-            let done = Command::new("chrt")
+        let schedule = |pid: u32| {
+            Command::new("chrt")
                 .args(["--all-tasks", "--other", "--pid", "0", &pid.to_string()])
+                .stderr(Stdio::null())
                 .status()
-                .context("chrt is needed to schedule a server")?;
-            anyhow::ensure!(done.success(), "chrt could not schedule a server");
+                .context("chrt is needed to schedule a server")
+        };
+        for pid in family(self.id())? {
+            // It fails when a thread ends after it was listed: then there is one less the next time.
+            let mut done = schedule(pid)?.success();
+            for _ in 0..SCHEDULED_AGAIN {
+                done = done || schedule(pid)?.success();
+            }
+            anyhow::ensure!(done, "chrt could not schedule a server");
         }
         Ok(())
     }

@@ -150,14 +150,14 @@ impl Encryption {
 ///
 /// Every request must have its [`Arrival`] as an extension.
 pub fn router(keeper: Arc<Keeper>, settings: Arc<Settings>) -> Router {
-    let document = document();
+    let (router, contract) = routes().split_for_parts();
+    let document = openapi::completed(contract);
     let door = Door {
         keeper,
         settings,
         openapi: document_json(&document).into(),
         parameters: Arc::new(Parameters::of(&document)),
     };
-    let (router, _) = routes().split_for_parts();
     router
         .route_layer(from_fn_with_state(door.clone(), parameters::known))
         .route("/docs", get(docs::page))

@@ -60,7 +60,11 @@ pub(super) fn opening() -> utoipa::openapi::OpenApi {
 
 /// The whole contract.
 pub fn document() -> utoipa::openapi::OpenApi {
-    let mut document = super::routes().into_openapi();
+    completed(super::routes().into_openapi())
+}
+
+/// The contract with what the operations themselves do not say.
+pub(super) fn completed(mut document: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
     document.info.version = env!("CARGO_PKG_VERSION").to_owned();
     let components = document.components.get_or_insert_default();
     add_security(components);
