@@ -89,20 +89,26 @@ impl<'a> Asked<'a> {
 
     /// Writes the answer to `out`, or nothing where the long way must be taken.
     pub fn answer(&self, keeper: &Keeper, memo: &Memo, address: IpAddr, body: &[u8], out: &mut Vec<u8>) -> Option<()> {
-        let verifier = || {
-            let authorization = self.authorization?;
-            Some(verify::Caller {
-                keeper,
-                memo,
-                address,
-                authorization,
-            })
+        let caller = Caller {
+            keeper,
+            memo,
+            address,
+            authorization: self.authorization,
         };
         match self.errand {
-            Errand::Verify => verify::one(&verifier()?, body, out),
-            Errand::Batch => verify::many(&verifier()?, body, out),
-            Errand::Token => oauth::token(keeper, address, self.authorization, body, out),
-            Errand::Introspect => oauth::introspect(keeper, address, self.authorization, body, out),
+            Errand::Verify => verify::one(&caller, body, out),
+            Errand::Batch => verify::many(&caller, body, out),
+            Errand::Token => oauth::token(&caller, body, out),
+            Errand::Introspect => oauth::introspect(&caller, body, out),
         }
     }
+}
+
+/// Whoever asks.
+struct Caller<'a> {
+    keeper: &'a Keeper,
+    memo: &'a Memo,
+    address: IpAddr,
+    /// Its `Authorization`, if it has one.
+    authorization: Option<&'a [u8]>,
 }

@@ -1,56 +1,45 @@
 //! The short way for OAuth: client credentials become an access token, and a token is asked about.
 
-use std::net::IpAddr;
-
 use futures_util::FutureExt;
 use keyholt_api::oauth::Introspection;
 
-use crate::keeper::{Keeper, Parent};
+use super::Caller;
+use crate::keeper::Parent;
 use crate::oauth::CLIENT_CREDENTIALS;
 use crate::oauth::client::{Shown, shown};
 use crate::oauth::form::Form;
 use crate::oauth::{introspect, token};
 
 /// Client credentials; any other grant takes the long way, and so does what has to wait for something.
-pub(super) fn token(
-    keeper: &Keeper,
-    address: IpAddr,
-    authorization: Option<&[u8]>,
-    body: &[u8],
-    out: &mut Vec<u8>,
-) -> Option<()> {
+pub(super) fn token(caller: &Caller<'_>, body: &[u8], out: &mut Vec<u8>) -> Option<()> {
     let form = Form::read(body).ok()?;
     if form.get("grant_type") != Some(CLIENT_CREDENTIALS) {
         return None;
     }
-    let client = client(keeper, address, authorization, &form)?;
+    let client = caller.client(&form)?;
     let wish = token::wish(&form).ok()?;
-    let minted = keeper.mint_token(&client, wish).now_or_never()?.ok()?;
-    keeper.count_use(&client, address);
-    serde_json::to_writer(out, &token::told(&minted, keeper.now(), None)).ok()
+    let minted = caller.keeper.mint_token(&client, wish).now_or_never()?.ok()?;
+    caller.keeper.count_use(&client, caller.address);
+    serde_json::to_writer(out, &token::told(&minted, caller.keeper.now(), None)).ok()
 }
 
 /// What there is to know about a token or a key.
-pub(super) fn introspect(
-    keeper: &Keeper,
-    address: IpAddr,
-    authorization: Option<&[u8]>,
-    body: &[u8],
-    out: &mut Vec<u8>,
-) -> Option<()> {
+pub(super) fn introspect(caller: &Caller<'_>, body: &[u8], out: &mut Vec<u8>) -> Option<()> {
     let form = Form::read(body).ok()?;
     let text = form.get("token")?;
-    let client = client(keeper, address, authorization, &form)?;
-    let told = keeper.introspect(&client, text).now_or_never()?.ok()?;
-    keeper.count_use(&client, address);
+    let client = caller.client(&form)?;
+    let told = caller.keeper.introspect(&client, text).now_or_never()?.ok()?;
+    caller.keeper.count_use(&client, caller.address);
     serde_json::to_writer(out, &told.map_or_else(Introspection::default, introspect::shown)).ok()
 }
 
-fn client(keeper: &Keeper, address: IpAddr, authorization: Option<&[u8]>, form: &Form) -> Option<Parent> {
-    let authorization = match authorization {
-        None => None,
-        Some(bytes) => Some(std::str::from_utf8(bytes).ok()?),
-    };
-    let Shown { id, secret } = shown(authorization, form).ok()??;
-    keeper.good_client(&id, &secret, address)
+impl Caller<'_> {
+    fn client(&self, form: &Form) -> Option<Parent> {
+        let authorization = match self.authorization {
+            None => None,
+            Some(bytes) => Some(std::str::from_utf8(bytes).ok()?),
+        };
+        let Shown { id, secret } = shown(authorization, form).ok()??;
+        self.keeper.good_client(&id, &secret, self.address)
+    }
 }

@@ -10,7 +10,8 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use zeroize::Zeroizing;
 
-use crate::keeper::{Admitted, BATCH_MAX, Counting, Keeper, Question, Verifier};
+use super::Caller;
+use crate::keeper::{Admitted, BATCH_MAX, Counting, Question, Verifier};
 
 /// About so long is a terse question.
 const TERSE_BYTES: usize = 64;
@@ -27,38 +28,32 @@ struct Remembered {
     verifier: Verifier,
 }
 
-/// Whoever asks.
-pub(super) struct Caller<'a> {
-    pub keeper: &'a Keeper,
-    pub memo: &'a Memo,
-    pub address: IpAddr,
-    pub authorization: &'a [u8],
-}
-
 /// Answers one question.
 ///
 /// The caller is admitted last, because that counts as a use of its key: nothing after it may take the long way for a fault of
 /// the body.
 pub(super) fn one(caller: &Caller<'_>, body: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    let authorization = caller.authorization?;
     let keeper = caller.keeper;
     let body = Body::terse(body).or_else(|| serde_json::from_slice(body).ok())?;
     // Whatever waits for memory is asked for before something that does not.
     let sought = keeper.seek(body.credential);
     let question = body.question()?;
     keeper.approach(&sought);
-    let admitted = caller.admitted()?;
+    let admitted = caller.admitted(authorization)?;
     keeper.judge_sought(&admitted, &question, sought, |answer| answer.write_json(None, out));
     Some(())
 }
 
 /// Answers many.
 pub(super) fn many(caller: &Caller<'_>, body: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    let authorization = caller.authorization?;
     let body = BatchBody::terse(body).or_else(|| serde_json::from_slice(body).ok())?;
     if body.items.len() > BATCH_MAX {
         return None;
     }
     let questions: Vec<Question<'_>> = body.items.iter().map(Body::question).collect::<Option<_>>()?;
-    let admitted = caller.admitted()?;
+    let admitted = caller.admitted(authorization)?;
     out.extend_from_slice(br#"{"results":["#);
     caller.keeper.judge_all_for(&admitted, &questions, |place, answer| {
         if place > 0 {
@@ -71,20 +66,20 @@ pub(super) fn many(caller: &Caller<'_>, body: &[u8], out: &mut Vec<u8>) -> Optio
 }
 
 impl Caller<'_> {
-    fn admitted(&self) -> Option<Admitted> {
+    fn admitted(&self, authorization: &[u8]) -> Option<Admitted> {
         let mut memo = self.memo.0.borrow_mut();
         if let Some(known) = memo.as_ref()
-            && known.authorization.as_slice() == self.authorization
+            && known.authorization.as_slice() == authorization
             && known.address == self.address
             && let Ok(admitted) = self.keeper.admit(&known.verifier)
         {
             return Some(admitted);
         }
-        let secret = std::str::from_utf8(self.authorization.strip_prefix(b"Bearer ")?).ok()?;
+        let secret = std::str::from_utf8(authorization.strip_prefix(b"Bearer ")?).ok()?;
         let verifier = self.keeper.verifier(secret, Some(self.address)).ok()?;
         let admitted = self.keeper.admit(&verifier).ok()?;
         *memo = Some(Remembered {
-            authorization: Zeroizing::new(self.authorization.to_vec()),
+            authorization: Zeroizing::new(authorization.to_vec()),
             address: self.address,
             verifier,
         });
