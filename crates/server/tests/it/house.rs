@@ -121,7 +121,12 @@ impl House {
     }
 
     pub async fn open_on(store: Arc<dyn Store>) -> Self {
-        let clock = Arc::new(FakeClock::at(NEW_YEAR));
+        Self::open_at(store, NEW_YEAR).await
+    }
+
+    /// A house in another year, by the milliseconds since 1970.
+    pub async fn open_at(store: Arc<dyn Store>, now: i64) -> Self {
+        let clock = Arc::new(FakeClock::at(now));
         let keeper = keeper_on(Arc::clone(&store), Arc::clone(&clock), 7).await;
         let FirstStart::Token(token) = keeper.start(source()).await.unwrap() else {
             panic!("set up already")

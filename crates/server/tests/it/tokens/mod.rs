@@ -6,6 +6,7 @@ mod components;
 mod death;
 mod exchange;
 mod forged;
+mod offline;
 mod recall;
 mod rotation;
 mod shape;
