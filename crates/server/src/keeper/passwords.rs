@@ -245,9 +245,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nobodys_password_is_wrong_whatever_it_is() {
+    async fn nobodys_password_is_wrong_whatever_it_is_and_takes_the_work_of_anybodys() {
         let passwords = passwords();
         assert_eq!(checked(&passwords, "anything at all", None).await, Checked::Wrong);
+        let kept = hashed(&passwords, "anything at all").await;
+        let work = |text: &HashText| {
+            let hash = PasswordHash::new(text.as_str()).unwrap();
+            let params = Params::try_from(&hash).unwrap();
+            (params, hash.salt.unwrap().len(), hash.hash.unwrap().len())
+        };
+        assert_eq!(work(&passwords.nobodys), work(&kept));
     }
 
     #[tokio::test]
