@@ -5,46 +5,46 @@ use std::sync::{Arc, Mutex};
 use axum::body::Body;
 use http::{Method, Request};
 use keyholt_core::id::UserId;
-use keyholt_core::owner::OwnerKind;
+use keyholt_core::owner::Owner;
 use keyholt_server::http::Operation;
 use keyholt_store::{Memory, Store};
 use serde_json::Value;
 
 use super::{Village, needing_a_key};
-use crate::house::{Wishes, canary, source, wish};
-use crate::people::{STAPLE, in_cookie, kept, typed};
+use crate::house::{Wishes, canary, wish};
+use crate::people::{STAPLE, in_cookie, typed};
 use crate::tokens::stage::{self, basic, encoded, posted};
 use crate::wire::{Reply, Wire};
 
-/// The ways of showing who one is.
-const WAYS: [&str; 4] = ["bearer", "header", "token", "cookie"];
-
-/// Who asks, by the name of the user: a member, who may do some things and not others.
-const WHO: &str = "ada";
+/// A way of showing who one is: its name, and the header.
+type Shown = (&'static str, (&'static str, String));
 
 impl Village {
-    /// The headers in which somebody shows who it is, in each of the ways.
-    async fn shown(&self, person: &str) -> [(&'static str, String); 4] {
-        let (keeper, project) = (&self.house.keeper, self.house.project());
-        let owner = keeper.owner_named(project, OwnerKind::User, person).unwrap();
+    /// The ways in which somebody shows who it is. Only users log in, so only they have a cookie.
+    async fn shown(&self, owner: Owner) -> Vec<Shown> {
         // Not the key that requests are about: what is done to that one must not be done to who asks.
         let key = self.house.issue(wish(owner, "who asks").everything()).await;
         let form = encoded(&[("grant_type", "client_credentials")]);
         let client = basic(&key.id().to_string(), &key.secret);
         let reply = self.wire.send(posted("/oauth/token", Some(&client), &form)).await;
         let token = stage::kept(reply.ok());
-        let user = UserId::from_uuid(owner.uuid());
-        let olga = self.house.olga();
+        let mut ways = vec![
+            ("bearer", ("authorization", format!("Bearer {}", key.secret))),
+            ("header", ("x-api-key", key.secret.clone())),
+            ("token", ("authorization", format!("Bearer {token}"))),
+        ];
+        if let Owner::User(user) = owner {
+            ways.push(("cookie", ("cookie", self.cookie_of(user).await)));
+        }
+        ways
+    }
+
+    async fn cookie_of(&self, user: UserId) -> String {
+        let (keeper, olga, project) = (&self.house.keeper, self.house.olga(), self.house.project());
         keeper.set_password(&olga, project, user, &typed(STAPLE)).await.unwrap();
-        let password = typed(STAPLE);
-        let logged_in = keeper.log_in(project, person, &password, in_cookie(), source());
-        let session = kept(logged_in.await.unwrap()).secret;
-        [
-            ("authorization", format!("Bearer {}", key.secret)),
-            ("x-api-key", key.secret.clone()),
-            ("authorization", format!("Bearer {token}")),
-            ("cookie", format!("__Host-keyholt_session={session}")),
-        ]
+        let record = keeper.owner(&olga, project, Owner::User(user)).unwrap();
+        let logged_in = self.house.log_in(record.handle().unwrap(), STAPLE, in_cookie());
+        format!("__Host-keyholt_session={}", logged_in.await.unwrap().secret)
     }
 
     /// Another village with the same in it.
@@ -95,14 +95,19 @@ fn verdict(reply: &Reply) -> (u16, String) {
     }
 }
 
-#[tokio::test]
-async fn no_way_of_showing_a_credential_opens_more_than_another() {
-    let template = Village::open().await;
-    let shown = template.shown(WHO).await;
-    let (mut opened, mut refused) = (0, 0);
+/// How many operations were done, and how many refused, when every way of showing who asks was tried with each.
+struct Tried {
+    opened: usize,
+    refused: usize,
+}
+
+/// Asks for everything in every way. The verdict must be the same, but that a token or a cookie may be less than its key.
+async fn tried_in_every_way(template: &Village, owner: Owner) -> Tried {
+    let shown = template.shown(owner).await;
+    let mut tried = Tried { opened: 0, refused: 0 };
     for operation in needing_a_key() {
         let mut first = None;
-        for (way, shown) in WAYS.iter().zip(&shown) {
+        for (way, shown) in &shown {
             // What one way did must not be in the way of the next.
             let village = template.again().await;
             // Sessions are prepared by logging in, which is dear; here there is one already.
@@ -121,9 +126,33 @@ async fn no_way_of_showing_a_credential_opens_more_than_another() {
             let differs = verdict != *bearer;
             let may_differ = matches!(*way, "token" | "cookie") && matches!(verdict.0, 401 | 403 | 404);
             assert!(!differs || may_differ, "{what}: {verdict:?}, and not {bearer:?}");
-            opened += usize::from(verdict.0 < 300);
-            refused += usize::from(matches!(verdict.0, 403 | 404));
+            tried.opened += usize::from(verdict.0 < 300);
+            tried.refused += usize::from(matches!(verdict.0, 403 | 404));
         }
     }
+    tried
+}
+
+#[tokio::test]
+async fn no_way_of_showing_a_users_credential_opens_more_than_another() {
+    let template = Village::open().await;
+    let ada = template.adas.key.owner;
+    let Tried { opened, refused } = tried_in_every_way(&template, ada).await;
     assert!(opened > 20 && refused > 5, "{opened} opened, {refused} refused");
+}
+
+#[tokio::test]
+async fn no_way_of_showing_a_services_credential_opens_more_than_another() {
+    let template = Village::open().await;
+    let deploy = template.house.service("deploy", "admin").await;
+    let Tried { opened, refused } = tried_in_every_way(&template, Owner::Service(deploy.id)).await;
+    assert!(opened > 60 && refused > 5, "{opened} opened, {refused} refused");
+}
+
+#[tokio::test]
+async fn no_way_of_showing_a_teams_credential_opens_more_than_another() {
+    let template = Village::open().await;
+    let crew = template.house.team("crew", vec![]).await;
+    let Tried { opened, refused } = tried_in_every_way(&template, Owner::Team(crew.id)).await;
+    assert!(opened > 5 && refused > 60, "{opened} opened, {refused} refused");
 }
