@@ -7,6 +7,7 @@ use keyholt::world::{Reader, Stream, World};
 use keyholt::{AtTerminal, Person, SystemVault};
 use keyholt_server::clock::SystemClock;
 use keyholt_server::entropy::SystemEntropy;
+use keyholt_server::keyring::pages;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -15,6 +16,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const COLUMNS_USUAL: u16 = 80;
 
 fn main() -> ExitCode {
+    pages::small();
     // The one place of the binary that reads the environment; all else is handed on.
     let variables = std::env::vars_os().collect();
     let stdin = io::stdin();

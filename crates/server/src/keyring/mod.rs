@@ -4,6 +4,7 @@ pub mod directory;
 pub mod holders;
 pub mod intern;
 pub mod lines;
+pub mod pages;
 pub mod ring;
 pub mod rows;
 pub mod table;

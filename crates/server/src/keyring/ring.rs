@@ -27,6 +27,7 @@ use super::directory::Directory;
 use super::holders::{OwnerEntry, Presence};
 use super::intern::Interned;
 use super::lines::{KeyHash, Lines};
+use super::pages;
 use super::rows::{Row, Rows};
 use super::table::Table;
 use super::tallies::Tallies;
@@ -184,6 +185,7 @@ impl Keyring {
 
     /// Makes room for so many keys, as long as there are none.
     pub fn make_room(&self, keys: usize) {
+        pages::for_keys(keys);
         self.by_digest.make_room(keys);
         self.by_key.make_room(keys);
     }

@@ -14,6 +14,7 @@ use std::{
 use prefetch_index::prefetch_index;
 
 use self::slot::Slot;
+use super::pages;
 use super::table::Full;
 
 const _: () = assert!(size_of::<Slot>() == 64 && align_of::<Slot>() == 64);
@@ -182,7 +183,10 @@ impl RowsWriter<'_> {
         let full = Full { limit: Rows::LIMIT };
         let number = self.ledger.take().ok_or(full)?;
         let (chunk, offset) = place(number);
-        let slots = self.rows.chunks[chunk].get_or_init(|| (0..chunk_length(chunk)).map(|_| Slot::vacant()).collect());
+        let slots = self.rows.chunks[chunk].get_or_init(|| {
+            pages::for_keys(number as usize);
+            (0..chunk_length(chunk)).map(|_| Slot::vacant()).collect()
+        });
         slots[offset].write(row);
         Ok(number)
     }

@@ -58,6 +58,8 @@ pub(super) async fn load(
     readers
         .send(Box::new(move |connection| {
             let end = read(connection, &sender);
+            // All of the keys went through this connection's cache, and nobody is going to ask for all of them again.
+            drop(connection.execute_batch("PRAGMA shrink_memory"));
             // Whoever stopped listening does not want the end either.
             drop(sender.blocking_send(Batch::End(end)));
         }))
