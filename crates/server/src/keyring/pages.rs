@@ -1,5 +1,5 @@
-//! Pages of memory: large ones where there are many keys, for they save a quarter of each look-up among ten million; small ones
-//! where there are few, for a large one takes 2 MiB wherever a byte is touched.
+//! Pages of memory: large ones where there are many keys, for they save a few per cent of each look-up among ten million; small
+//! ones where there are few, for a large one takes 2 MiB wherever a byte is touched.
 
 use rustix::thread::disable_transparent_huge_pages;
 
