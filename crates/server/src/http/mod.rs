@@ -22,6 +22,7 @@ pub(crate) mod envelope;
 mod events;
 mod export;
 pub(crate) mod fail;
+mod handlers;
 mod import;
 mod json_form;
 mod keys;
@@ -51,12 +52,9 @@ use std::sync::Arc;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::get;
-use bytes::Bytes;
 use http::HeaderMap;
 use ipnet::IpNet;
 use keyholt_api::code::Code;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 pub use arrival::{Arrival, RequestId, RequestIds};
 pub use body::BodyLimits;
@@ -72,14 +70,12 @@ use self::client_address::came_in_the_clear;
 use self::parameters::Parameters;
 use crate::config::{Config, PublicUrl};
 use crate::keeper::Keeper;
-use crate::oauth::{introspect, metadata, revoke, statuses, token};
 
 /// What every handler needs.
 #[derive(Clone)]
 pub(crate) struct Door {
     pub(crate) keeper: Arc<Keeper>,
     pub(crate) settings: Arc<Settings>,
-    openapi: Bytes,
     parameters: Arc<Parameters>,
 }
 
@@ -146,19 +142,19 @@ impl Encryption {
     }
 }
 
+/// The contract as it is published; `cargo xtask generate` writes it.
+const CONTRACT: &str = include_str!("../../../../openapi/keyholt.json");
+
 /// The whole native API with its documentation pages.
 ///
 /// Every request must have its [`Arrival`] as an extension.
 pub fn router(keeper: Arc<Keeper>, settings: Arc<Settings>) -> Router {
-    let (router, contract) = routes().split_for_parts();
-    let document = openapi::completed(contract);
     let door = Door {
         keeper,
         settings,
-        openapi: document_json(&document).into(),
-        parameters: Arc::new(Parameters::of(&document)),
+        parameters: Arc::new(Parameters::of(CONTRACT)),
     };
-    router
+    handlers::mounted()
         .route_layer(from_fn_with_state(door.clone(), parameters::known))
         .route("/docs", get(docs::page))
         .route("/docs/docs.css", get(docs::style))
@@ -169,77 +165,4 @@ pub fn router(keeper: Arc<Keeper>, settings: Arc<Settings>) -> Router {
         .fallback(async || Fail::new(Code::NoSuchRoute))
         .layer(from_fn_with_state(door.clone(), envelope::envelope))
         .with_state(door)
-}
-
-/// The operations with their contract, before it is completed.
-fn routes() -> OpenApiRouter<Door> {
-    OpenApiRouter::with_openapi(openapi::opening())
-        .routes(routes!(setup::set_up))
-        .routes(routes!(verify::verify))
-        .routes(routes!(verify::batch))
-        .routes(routes!(verify::in_project))
-        .routes(routes!(verify::explain))
-        .routes(routes!(whoami::read))
-        .routes(routes!(whoami::revoke))
-        .routes(routes!(sessions::log_in))
-        .routes(routes!(sessions::refresh))
-        .routes(routes!(sessions::log_out))
-        .routes(routes!(sessions::list_own, sessions::end_own))
-        .routes(routes!(sessions::end_own_one))
-        .routes(routes!(sessions::list, sessions::end))
-        .routes(routes!(sessions::end_one_of))
-        .routes(routes!(sessions::set_password))
-        .routes(routes!(sessions::change_password))
-        .routes(routes!(keys::list, keys::create))
-        .routes(routes!(keys::find))
-        .routes(routes!(import::import))
-        .routes(routes!(keys::revoke_matching))
-        .routes(routes!(keys::read, keys::amend, keys::delete))
-        .routes(routes!(keys::rotate))
-        .routes(routes!(keys::end_grace))
-        .routes(routes!(keys::suspend))
-        .routes(routes!(keys::resume))
-        .routes(routes!(keys::revoke))
-        .routes(routes!(keys::validity))
-        .routes(routes!(keys::usage))
-        .routes(routes!(users::list, users::create))
-        .routes(routes!(users::read, users::amend, users::delete))
-        .routes(routes!(users::suspend))
-        .routes(routes!(users::resume))
-        .routes(routes!(teams::list, teams::create))
-        .routes(routes!(teams::read, teams::amend, teams::delete))
-        .routes(routes!(teams::suspend))
-        .routes(routes!(teams::resume))
-        .routes(routes!(teams::put_member, teams::delete_member))
-        .routes(routes!(services::list, services::create))
-        .routes(routes!(services::read, services::amend, services::delete))
-        .routes(routes!(services::suspend))
-        .routes(routes!(services::resume))
-        .routes(routes!(roles::list, roles::create))
-        .routes(routes!(roles::read, roles::amend, roles::delete))
-        .routes(routes!(projects::list, projects::create))
-        .routes(routes!(projects::read, projects::amend))
-        .routes(routes!(projects::suspend))
-        .routes(routes!(projects::resume))
-        .routes(routes!(events::list))
-        .routes(routes!(export::export))
-        .routes(routes!(signing_keys::list, signing_keys::rotate))
-        .routes(routes!(signing_keys::withdraw))
-        .routes(routes!(signing_keys::start_component))
-        .routes(routes!(token::token))
-        .routes(routes!(introspect::introspect))
-        .routes(routes!(revoke::revoke))
-        .routes(routes!(metadata::root_metadata))
-        .routes(routes!(metadata::project_metadata))
-        .routes(routes!(metadata::root_keys))
-        .routes(routes!(metadata::project_keys))
-        .routes(routes!(statuses::root_status_list))
-        .routes(routes!(statuses::project_status_list))
-        .routes(routes!(statuses::root_status_lists))
-        .routes(routes!(statuses::project_status_lists))
-        .routes(routes!(master_key::read))
-        .routes(routes!(meta::meta))
-        .routes(routes!(meta::livez))
-        .routes(routes!(meta::readyz))
-        .routes(routes!(meta::openapi))
 }

@@ -14,6 +14,7 @@ use utoipa::openapi::security::{
 use utoipa::openapi::{Components, Ref, RefOr, Required};
 use utoipa::{IntoParams, OpenApi};
 
+use super::handlers::Declared;
 use super::operations::{self, Needs, operations};
 
 /// The opening of the document: what it is about.
@@ -53,18 +54,10 @@ use super::operations::{self, Needs, operations};
 )]
 struct Opening;
 
-/// The document before any operation.
-pub(super) fn opening() -> utoipa::openapi::OpenApi {
-    Opening::openapi()
-}
-
-/// The whole contract.
+/// The whole contract, made anew from what the handlers declare. A running server publishes what was written down of it.
 pub fn document() -> utoipa::openapi::OpenApi {
-    completed(super::routes().into_openapi())
-}
-
-/// The contract with what the operations themselves do not say.
-pub(super) fn completed(mut document: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
+    let mut document = Opening::openapi();
+    document.merge(Declared::openapi());
     document.info.version = env!("CARGO_PKG_VERSION").to_owned();
     let components = document.components.get_or_insert_default();
     add_security(components);
