@@ -1,20 +1,19 @@
 //! Verify: the question that everybody asks all the time. No store call, no write, no lock that a writer can hold.
 
-use std::borrow::Cow;
+mod answer;
+
 use std::cell::Cell;
-use std::io::Write;
 
 use keyholt_core::actor::{Actor, Explain, Subject};
 use keyholt_core::audit::Noun;
 use keyholt_core::denial::Denial;
-use keyholt_core::id::{KeyId, ProjectId};
-use keyholt_core::key::{About, Kind};
-use keyholt_core::owner::Owner;
-use keyholt_core::scope::{ScopeSet, Wanted};
+use keyholt_core::id::ProjectId;
+use keyholt_core::scope::Wanted;
 use keyholt_core::secret::{Digest, Malformed, Presented};
 use keyholt_core::time::{Expiry, Moment, Rendered};
-use keyholt_core::verify::{Ask, Dossier, Needed, Verification, Warning, explain, judge};
+use keyholt_core::verify::{Ask, Needed, Verification, explain, judge};
 
+pub use self::answer::{AboutShown, Answer, KeyShown, Wish};
 use super::tokens::Credential;
 use super::{Keeper, Refusal, Unauthenticated};
 use crate::jose::is_compact;
@@ -104,34 +103,6 @@ impl Sought {
             By::Claims => None,
         }
     }
-}
-
-/// The answer, borrowing from the keyring.
-#[derive(Debug)]
-pub struct Answer<'a> {
-    /// The verdict.
-    pub verification: Verification,
-    /// The key that was shown, where possession is proven.
-    pub key: Option<KeyShown<'a>>,
-    /// How fresh the answer is.
-    pub as_of: AsOf,
-}
-
-/// The key that was shown.
-#[derive(Debug)]
-pub struct KeyShown<'a> {
-    /// Its id.
-    pub id: KeyId,
-    /// What sort of key it is.
-    pub kind: Kind,
-    /// Whom it acts for.
-    pub owner: Owner,
-    /// How people name its owner.
-    pub owner_handle: &'a str,
-    /// When it stops by itself.
-    pub expiry: Expiry,
-    /// What it may do now.
-    pub effective: Cow<'a, ScopeSet>,
 }
 
 /// The answer of an explanation: each rule in order.
@@ -272,25 +243,35 @@ impl Keeper {
         }
     }
 
-    /// Judges many, in their order.
+    /// Judges many, in their order. While some of them wait for memory, the next ones are hashed.
     pub fn judge_all_for(
         &self,
         admitted: &Admitted,
         questions: &[Question<'_>],
         mut with: impl FnMut(usize, &Answer<'_>),
     ) {
-        for (first, together) in questions.chunks(TOGETHER).enumerate() {
-            let mut all = [const { Sought(By::Claims) }; TOGETHER];
-            for (sought, question) in all.iter_mut().zip(together) {
-                *sought = self.seek(question.credential);
+        let mut groups = questions.chunks(TOGETHER);
+        let mut place = 0;
+        let mut now = self.seek_all(groups.next());
+        while let Some((group, sought)) = now {
+            self.keyring.touch_rows(sought.iter().filter_map(Sought::digest));
+            let next = self.seek_all(groups.next());
+            for (question, sought) in group.iter().zip(sought) {
+                self.judge_sought(admitted, question, sought, |answer| with(place, answer));
+                place += 1;
             }
-            self.keyring.touch_rows(all.iter().filter_map(Sought::digest));
-            for (place, (question, sought)) in together.iter().zip(all).enumerate() {
-                self.judge_sought(admitted, question, sought, |answer| {
-                    with(first * TOGETHER + place, answer)
-                });
-            }
+            now = next;
         }
+    }
+
+    /// Seeks what a group of questions is about.
+    fn seek_all<'a, 'q>(&self, group: Option<&'a [Question<'q>]>) -> Option<(&'a [Question<'q>], [Sought; TOGETHER])> {
+        let group = group?;
+        let mut all = [const { Sought(By::Claims) }; TOGETHER];
+        for (sought, question) in all.iter_mut().zip(group) {
+            *sought = self.seek(question.credential);
+        }
+        Some((group, all))
     }
 
     fn sought(&self, credential: &str) -> Sought {
@@ -350,7 +331,7 @@ impl Keeper {
                 self.note_reuse(&dossier, now, question.ask.address);
             }
         }
-        with(&answer(&dossier, &owner.handle, verification, as_of))
+        with(&Answer::of(&dossier, &owner.handle, verification, as_of))
     }
 
     /// Judges an access token; it is judged by its key.
@@ -370,7 +351,7 @@ impl Keeper {
                 if question.counting == Counting::Counted {
                     self.note(&token.found, &verification, now, ask.address);
                 }
-                let answer = answer(dossier, &owner.handle, verification, as_of);
+                let answer = Answer::of(dossier, &owner.handle, verification, as_of);
                 with.take().map(|with| with(&answer))
             })
         });
@@ -429,173 +410,4 @@ pub enum Inadmissible {
     AddressNotAllowed,
     /// This node's view is too old to be sure.
     CannotKnow,
-}
-
-fn answer<'a>(dossier: &Dossier<'a>, owner_handle: &'a str, verification: Verification, as_of: AsOf) -> Answer<'a> {
-    // SECURITY: nothing is said about a key before possession is proven to a verifier of its own project.
-    let proven = !matches!(&verification, Verification::Denied(Denial::Malformed | Denial::Unknown));
-    let key = proven.then(|| KeyShown {
-        id: dossier.key,
-        kind: dossier.kind,
-        owner: dossier.owner,
-        owner_handle,
-        expiry: dossier.expiry,
-        effective: dossier.effective(),
-    });
-    Answer {
-        verification,
-        key,
-        as_of,
-    }
-}
-
-impl Answer<'_> {
-    /// Writes the answer as the JSON of `VerifyAnswer`; `about` is what the verifier asked to be told besides.
-    ///
-    /// By hand, because this is most of what a verify costs after the look-up. A test holds it against the schema.
-    pub fn write_json(&self, about: Option<&AboutShown<'_>>, out: &mut Vec<u8>) {
-        let granted = match &self.verification {
-            Verification::Granted(grant) => {
-                out.extend_from_slice(br#"{"valid":true,"code":"valid""#);
-                Some(grant)
-            }
-            Verification::Denied(denial) => {
-                out.extend_from_slice(br#"{"valid":false,"code":""#);
-                out.extend_from_slice(denial.code().as_str().as_bytes());
-                out.push(b'"');
-                if let Denial::InsufficientScope { missing } = denial {
-                    out.extend_from_slice(br#","missing_scopes":"#);
-                    write_scopes(missing, out);
-                }
-                None
-            }
-        };
-        if let Some(key) = &self.key {
-            out.extend_from_slice(br#","key":{"id":""#);
-            write_uuid(key.id.uuid(), out);
-            out.extend_from_slice(br#"","kind":""#);
-            out.extend_from_slice(key.kind.as_str().as_bytes());
-            out.extend_from_slice(br#"","expires_at":"#);
-            match key.expiry {
-                Expiry::Never => out.extend_from_slice(b"null"),
-                Expiry::At(at) => write_moment(at, out),
-            }
-            if let Some(about) = about {
-                about.write_json(out);
-            }
-            out.extend_from_slice(br#"},"owner":{"kind":""#);
-            out.extend_from_slice(key.owner.kind().as_str().as_bytes());
-            out.extend_from_slice(br#"","id":""#);
-            write_uuid(key.owner.uuid(), out);
-            out.extend_from_slice(br#"","handle":"#);
-            write_text(key.owner_handle, out);
-            out.push(b'}');
-        }
-        if let (Some(grant), Some(key)) = (granted, &self.key) {
-            out.extend_from_slice(br#","scopes":"#);
-            write_scopes(&key.effective, out);
-            let mut separator: &[u8] = br#","warnings":["#;
-            for warning in grant.warnings() {
-                out.extend_from_slice(separator);
-                separator = b",";
-                let (code, name, at) = match warning {
-                    Warning::ExpiresSoon { at } => ("expires_soon", "at", at),
-                    Warning::SupersededSecret { until } => ("superseded_secret", "until", until),
-                };
-                let _ = write!(out, r#"{{"code":"{code}","{name}":"#);
-                write_moment(at, out);
-                out.push(b'}');
-            }
-            if separator == b"," {
-                out.push(b']');
-            }
-        }
-        out.extend_from_slice(br#","as_of":"#);
-        write_rendered(self.as_of.text, self.as_of.moment, out);
-        out.push(b'}');
-    }
-}
-
-/// What a verifier asked to be told about a key besides.
-#[derive(Debug)]
-pub struct AboutShown<'a> {
-    /// What people call the key.
-    pub about: &'a About,
-    /// Whether the name is wanted.
-    pub name: Wish,
-    /// Whether the tags are wanted.
-    pub tags: Wish,
-    /// Whether the metadata is wanted.
-    pub metadata: Wish,
-}
-
-/// Whether something is wanted.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Wish {
-    /// It is.
-    Wanted,
-    /// It is not.
-    #[default]
-    Unwanted,
-}
-
-impl AboutShown<'_> {
-    fn write_json(&self, out: &mut Vec<u8>) {
-        if self.name == Wish::Wanted {
-            out.extend_from_slice(br#","name":"#);
-            write_text(self.about.name.as_str(), out);
-        }
-        if self.tags == Wish::Wanted {
-            out.extend_from_slice(br#","tags":"#);
-            let _ = serde_json::to_writer(&mut *out, &self.about.tags);
-        }
-        if self.metadata == Wish::Wanted {
-            out.extend_from_slice(br#","metadata":"#);
-            let _ = serde_json::to_writer(&mut *out, &self.about.metadata);
-        }
-    }
-}
-
-fn write_scopes(scopes: &ScopeSet, out: &mut Vec<u8>) {
-    let mut separator = b'[';
-    for scope in scopes.iter() {
-        out.push(separator);
-        separator = b',';
-        // The characters of a scope need no escape in JSON.
-        out.push(b'"');
-        out.extend_from_slice(scope.as_str().as_bytes());
-        out.push(b'"');
-    }
-    out.extend_from_slice(if separator == b'[' { b"[]" } else { b"]" });
-}
-
-fn write_uuid(id: uuid::Uuid, out: &mut Vec<u8>) {
-    let mut buffer = uuid::Uuid::encode_buffer();
-    out.extend_from_slice(id.hyphenated().encode_lower(&mut buffer).as_bytes());
-}
-
-fn write_text(text: &str, out: &mut Vec<u8>) {
-    let is_plain = |byte: &u8| (b' '..=b'~').contains(byte) & (*byte != b'"') & (*byte != b'\\');
-    if text.as_bytes().iter().fold(true, |plain, byte| plain & is_plain(byte)) {
-        out.push(b'"');
-        out.extend_from_slice(text.as_bytes());
-        out.push(b'"');
-    } else {
-        let _ = serde_json::to_writer(&mut *out, text);
-    }
-}
-
-fn write_moment(at: Moment, out: &mut Vec<u8>) {
-    write_rendered(Rendered::of(at), at, out);
-}
-
-fn write_rendered(text: Option<Rendered>, at: Moment, out: &mut Vec<u8>) {
-    match text {
-        Some(rendered) => {
-            out.push(b'"');
-            out.extend_from_slice(rendered.as_bytes());
-            out.push(b'"');
-        }
-        None => drop(write!(out, "\"{at}\"")),
-    }
 }

@@ -15,6 +15,8 @@ use crate::keeper::{Admitted, BATCH_MAX, Counting, Question, Verifier};
 
 /// About so long is a terse question.
 const TERSE_BYTES: usize = 64;
+/// About so long is an answer.
+const ANSWER_BYTES: usize = 384;
 /// Longest audience, environment or origin in a question.
 const ASKED_BYTES_MAX: usize = 256;
 
@@ -54,6 +56,7 @@ pub(super) fn many(caller: &Caller<'_>, body: &[u8], out: &mut Vec<u8>) -> Optio
     }
     let questions: Vec<Question<'_>> = body.items.iter().map(Body::question).collect::<Option<_>>()?;
     let admitted = caller.admitted(authorization)?;
+    out.reserve(ANSWER_BYTES * questions.len());
     out.extend_from_slice(br#"{"results":["#);
     caller.keeper.judge_all_for(&admitted, &questions, |place, answer| {
         if place > 0 {
