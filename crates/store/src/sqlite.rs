@@ -55,6 +55,8 @@ const OLDEST: i32 = 3_051_003;
 
 /// Reader threads: enough that one long read does not hold up the others.
 const READERS: usize = 3;
+/// What each of them remembers of the database's pages.
+const READER_CACHE_KIB: i64 = 16 * 1024;
 
 /// A store in a file of its own.
 #[derive(Debug)]

@@ -7,7 +7,7 @@
 use std::hash::{DefaultHasher, Hasher};
 use std::net::IpAddr;
 use std::num::NonZeroU32;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Guessers that are told apart; of more, those with the least to pay off are forgotten first.
@@ -62,7 +62,8 @@ pub struct Guesses {
     price: Duration,
     /// Makes places in the table unforeseeable, so that nobody can choose addresses that push others out of it.
     random: [u64; 2],
-    buckets: Box<[Mutex<Bucket>]>,
+    /// Made for the first who shows something.
+    buckets: LazyLock<Box<[Mutex<Bucket>]>>,
 }
 
 type Bucket = [Debt; WAYS];
@@ -80,7 +81,7 @@ impl Guesses {
         Self {
             price: WINDOW / allowance.per_minute.get(),
             random,
-            buckets: (0..BUCKETS).map(|_| Mutex::default()).collect(),
+            buckets: LazyLock::new(|| (0..BUCKETS).map(|_| Mutex::default()).collect()),
         }
     }
 

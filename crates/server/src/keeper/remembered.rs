@@ -1,6 +1,6 @@
 //! Stored keys that were read lately: what people call a verified key is told without asking the store each time.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use arc_swap::ArcSwapOption;
 use keyholt_core::actor::{Actor, ReadKeys};
@@ -25,13 +25,13 @@ const BYTES_MAX: usize = 4 << 10;
 /// nothing here grows old by itself, and nobody has to take anything out. On a node of several it is as fresh as the keyring,
 /// which is `staleness.max` behind at most: as fresh as the verdict beside which it is told.
 pub(super) struct RememberedKeys {
-    places: Box<[ArcSwapOption<Key>]>,
+    places: LazyLock<Box<[ArcSwapOption<Key>]>>,
 }
 
 impl RememberedKeys {
     pub(super) fn new() -> Self {
         Self {
-            places: (0..PLACES).map(|_| ArcSwapOption::empty()).collect(),
+            places: LazyLock::new(|| (0..PLACES).map(|_| ArcSwapOption::empty()).collect()),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Signing keys as the keeper holds them: which signs, which are believed, and how new ones come to be.
 
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock, PoisonError};
+use std::sync::{Arc, LazyLock, OnceLock, PoisonError};
 
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use keyholt_core::actor::{Actor, ReadProject, Source, Subject, WriteProject};
@@ -59,7 +59,7 @@ pub(super) struct Signers {
     held: ArcSwap<Held>,
     /// One key is made at a time.
     turn: tokio::sync::Mutex<()>,
-    seen: Box<[ArcSwapOption<Seen>]>,
+    seen: LazyLock<Box<[ArcSwapOption<Seen>]>>,
 }
 
 #[derive(Default)]
@@ -107,7 +107,7 @@ impl Signers {
                 ..Held::default()
             }),
             turn: tokio::sync::Mutex::default(),
-            seen: (0..SEEN_MAX).map(|_| ArcSwapOption::empty()).collect(),
+            seen: LazyLock::new(|| (0..SEEN_MAX).map(|_| ArcSwapOption::empty()).collect()),
         })
     }
 

@@ -10,13 +10,18 @@ use keyholt_core::secret::Digest;
 use rusqlite::Connection;
 use tokio::sync::mpsc;
 
+use super::READER_CACHE_KIB;
 use super::apply::Tip;
 use super::reader::Readers;
 use super::row::{self, RECORD};
 use crate::{EventNumber, Loaded, StoreError, StoredRecord};
 
-/// Keys in one batch.
-const BATCH: usize = 4096;
+/// Keys in one batch: enough to wake the other side seldom, few enough to need little memory.
+const BATCH: usize = 256;
+/// About so long are the texts of a key.
+const TEXTS: usize = 64;
+/// What a connection remembers of the database's pages while everything is read once.
+const KIB_WHILE_LOADING: i64 = 256;
 /// Most batches on their way: one is filled while another is emptied.
 const BATCHES_MAX: usize = 4;
 
@@ -28,7 +33,6 @@ enum Batch {
 }
 
 /// Many keys with their texts in one string, so that no key needs an allocation of its own.
-#[derive(Default)]
 struct Keys {
     texts: String,
     keys: Vec<Packed>,
@@ -57,9 +61,10 @@ pub(super) async fn load(
     let (sender, mut batches) = mpsc::channel(BATCHES_MAX);
     readers
         .send(Box::new(move |connection| {
-            let end = read(connection, &sender);
-            // All of the keys went through this connection's cache, and nobody is going to ask for all of them again.
-            drop(connection.execute_batch("PRAGMA shrink_memory"));
+            // Every page is read once, so that remembering them would only take memory.
+            let end = cache(connection, KIB_WHILE_LOADING)
+                .and_then(|()| read(connection, &sender))
+                .and_then(|tip| cache(connection, READER_CACHE_KIB).map(|()| tip));
             // Whoever stopped listening does not want the end either.
             drop(sender.blocking_send(Batch::End(end)));
         }))
@@ -73,6 +78,11 @@ pub(super) async fn load(
         }
     }
     Err(StoreError::Unavailable("the reader went away".to_owned()))
+}
+
+fn cache(connection: &Connection, kib: i64) -> Result<(), StoreError> {
+    connection.execute_batch("PRAGMA shrink_memory")?;
+    Ok(connection.pragma_update(None, "cache_size", -kib)?)
 }
 
 fn read(connection: &Connection, to: &mpsc::Sender<Batch>) -> Result<EventNumber, StoreError> {
@@ -103,11 +113,11 @@ fn read(connection: &Connection, to: &mpsc::Sender<Batch>) -> Result<EventNumber
          retiring_until, revision, seal FROM keys",
     )?;
     let mut rows = statement.query([])?;
-    let mut keys = Keys::default();
+    let mut keys = Keys::none();
     while let Some(found) = rows.next()? {
         keys.push(found)?;
         if keys.keys.len() == BATCH {
-            send(Batch::Keys(std::mem::take(&mut keys)))?;
+            send(Batch::Keys(std::mem::replace(&mut keys, Keys::none())))?;
         }
     }
     send(Batch::Keys(keys))?;
@@ -115,6 +125,13 @@ fn read(connection: &Connection, to: &mpsc::Sender<Batch>) -> Result<EventNumber
 }
 
 impl Keys {
+    fn none() -> Self {
+        Self {
+            texts: String::with_capacity(BATCH * TEXTS),
+            keys: Vec::with_capacity(BATCH),
+        }
+    }
+
     fn push(&mut self, row: &rusqlite::Row<'_>) -> rusqlite::Result<()> {
         let mut ends = [0; 3];
         for (end, column) in ends.iter_mut().zip([5, 6, 7]) {
