@@ -33,6 +33,7 @@ mod held;
 mod keys;
 mod labels;
 mod load;
+mod log;
 mod prepare;
 mod reader;
 mod records;
@@ -179,6 +180,8 @@ impl Place {
         // Plans do not depend on values. Otherwise every statement whose values might matter to a partial index is
         // prepared again each time it is run, which costs more than running it.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+        // NORMAL would lose acknowledged commits when the power fails.
+        connection.pragma_update(None, "synchronous", "FULL")?;
         // What spills over must not lie about in /tmp.
         connection.pragma_update(None, "temp_store", "MEMORY")?;
         match role {
@@ -189,15 +192,14 @@ impl Place {
                         "the file system allows journal mode {mode} only"
                     )));
                 }
-                // NORMAL would lose acknowledged commits when the power fails.
-                connection.pragma_update(None, "synchronous", "FULL")?;
                 connection.pragma_update(None, "cache_size", -64 * 1024)?;
-                connection.pragma_update(None, "wal_autocheckpoint", 16 * 1024)?;
+                // `log.rs` sees to it.
+                connection.pragma_update(None, "wal_autocheckpoint", 0)?;
                 connection.pragma_update(None, "journal_size_limit", 128 * 1024 * 1024)?;
             }
             Role::Reader | Role::Guest => {
                 connection.pragma_update(None, "query_only", true)?;
-                connection.pragma_update(None, "cache_size", -16 * 1024)?;
+                connection.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
                 connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, role == Role::Guest)?;
             }
         }

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Write as _};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use keyholt_core::bond::Bond;
@@ -277,6 +278,12 @@ async fn a_full_disk_is_told_and_leaves_nothing_half_written() {
     assert_eq!((numbers[0], numbers.len()), (EventNumber(7), 200));
 }
 
+async fn pages_in_log(store: &Sqlite) -> i64 {
+    let look =
+        |connection: &mut Connection| Ok(connection.query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| row.get(1))?);
+    store.writer.run(look).await.expect("a look at the log")
+}
+
 #[tokio::test]
 async fn the_store_goes_on_after_the_engine_failed() {
     let (store, _folder) = fresh().await;
@@ -287,14 +294,34 @@ async fn the_store_goes_on_after_the_engine_failed() {
     assert!(failed.await.is_err());
     let user = world.user(world.acme.id, "ada");
     world.enrolled(&store, user).await;
-    let log = store
-        .writer
-        .run(|connection| Ok(connection.query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| row.get::<_, i64>(1))?));
-    let pages = log.await.expect("a look at the log");
+    let pages = pages_in_log(&store).await;
     assert!(
         pages < 40,
         "what was there before had been moved into the database: {pages}"
     );
+}
+
+#[tokio::test]
+async fn a_log_that_grew_long_is_begun_anew_while_commits_go_on() {
+    let (store, _folder) = fresh().await;
+    let mut world = World::founded(&store).await;
+    let fill = "CREATE TABLE IF NOT EXISTS ballast (bytes BLOB); INSERT INTO ballast VALUES (zeroblob(4194304))";
+    for _ in 0..20 {
+        let filled = store.writer.run(move |connection| Ok(connection.execute_batch(fill)?));
+        filled.await.expect("room for 4 MiB");
+    }
+    let mut commits = 0;
+    let begun_anew = loop {
+        let user = world.user(world.acme.id, &format!("user-{commits}"));
+        world.enrolled(&store, user).await;
+        commits += 1;
+        let pages = pages_in_log(&store).await;
+        if pages < 1000 || commits == 2000 {
+            break pages < 1000;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    };
+    assert!(begun_anew, "after {commits} more commits");
 }
 
 #[tokio::test]

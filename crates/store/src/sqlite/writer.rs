@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::apply::{self, Tip};
 use super::error::{Failure, Refusal};
+use super::log::Log;
 use super::prepare::Prepared;
 use super::reader::closed;
 use super::reserve::Reserve;
@@ -72,6 +73,7 @@ impl Writer {
             connection: Some(connection),
             later: VecDeque::new(),
             reserve: Reserve::beside(&place.path),
+            log: Log::default(),
             place,
         };
         let thread = std::thread::Builder::new().name("sqlite-write".to_owned());
@@ -148,6 +150,7 @@ struct Desk {
     jobs: mpsc::Receiver<Job>,
     later: VecDeque<(Errand, Weight)>,
     reserve: Reserve,
+    log: Log,
     /// None after the disk failed, until it could be opened again.
     connection: Option<Connection>,
     place: Arc<Place>,
@@ -161,6 +164,7 @@ impl Desk {
             let idle = group.is_empty() || self.jobs.is_empty();
             if !group.is_empty() {
                 self.commit(group);
+                self.tend_log();
                 groups_in_a_row += 1;
             }
             if (idle || groups_in_a_row > PATIENCE)
@@ -171,10 +175,18 @@ impl Desk {
                 } else if errand(self.connection()) == Health::Doubtful {
                     self.connection = None;
                 }
+                self.tend_log();
                 groups_in_a_row = 0;
             } else if self.jobs.is_closed() && self.jobs.is_empty() && self.later.is_empty() {
+                self.log.wait();
                 return;
             }
+        }
+    }
+
+    fn tend_log(&mut self) {
+        if let Some(connection) = &self.connection {
+            self.log.tend(connection, &self.place);
         }
     }
 
@@ -234,6 +246,7 @@ impl Desk {
 
     /// Copies the log into the database, so that it can be written anew from its beginning.
     fn begin_log_anew(&mut self) {
+        self.log.wait();
         let copied = self.connection().and_then(|connection| {
             let pragma = "PRAGMA wal_checkpoint(RESTART)";
             Ok(connection.query_row(pragma, [], |row| row.get::<_, i64>(0))?)
@@ -273,7 +286,10 @@ impl Desk {
     fn connection(&mut self) -> Result<&mut Connection, StoreError> {
         let connection = match self.connection.take() {
             Some(connection) => connection,
-            None => reopen(&self.place)?,
+            None => {
+                self.log.wait();
+                reopen(&self.place)?
+            }
         };
         Ok(self.connection.insert(connection))
     }
