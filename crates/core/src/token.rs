@@ -30,7 +30,7 @@ pub use self::recall::{RevokedToken, forget, recall};
 pub use self::status::{Epoch, LIST_BYTES, STATUS_BITS, Status, StatusIndex, StatusList};
 
 /// Longest text that is looked at as an access token.
-pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
+pub const TOKEN_BYTES_MAX: usize = 12 * 1024;
 /// Most bytes of a token's scopes, with the spaces between them.
 pub const SCOPE_CLAIM_BYTES_MAX: usize = 4 * 1024;
 /// Most bytes of claims taken from metadata.

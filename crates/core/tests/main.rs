@@ -20,4 +20,5 @@ mod sessions;
 mod static_key;
 mod statistics;
 mod texts;
+mod tokens;
 mod verify;

@@ -261,11 +261,20 @@ impl World {
             Standing::Good
         };
         let dossier = Dossier {
+            owner_standing,
+            ..self.dossier(key, &permissions, shown)
+        };
+        judge(Some(&dossier), self.project.id, ask, self.now)
+    }
+
+    /// What is known of a key of an owner in good standing when this of its secrets was shown.
+    pub fn dossier<'a>(&self, key: &'a Key, permissions: &'a ScopeSet, shown: Shown) -> Dossier<'a> {
+        Dossier {
             key: key.id,
             project: key.project,
             owner: key.owner,
             kind: key.kind,
-            authority: Authority::new(&key.access, &permissions),
+            authority: Authority::new(&key.access, permissions),
             bounds: &key.bounds,
             expiry: key.expiry,
             stopped: match key.state {
@@ -274,11 +283,10 @@ impl World {
                 State::Revoked { .. } => Stopped::Revoked,
             },
             shown,
-            owner_standing,
+            owner_standing: Standing::Good,
             project_standing: self.project.standing,
             form: keyholt_core::verify::Form::Secret,
-        };
-        judge(Some(&dossier), self.project.id, ask, self.now)
+        }
     }
 
     /// Whether a secret opens anything at all, and if not why.
