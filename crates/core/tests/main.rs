@@ -13,6 +13,7 @@ mod permit;
 mod properties;
 mod publishable_key;
 mod remove;
+mod renew;
 mod revoke;
 mod rotate;
 mod secrets;
