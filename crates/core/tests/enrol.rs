@@ -13,7 +13,7 @@ use keyholt_core::scope::ScopeSet;
 use keyholt_core::text::{Description, ExternalId, Metadata, Slug};
 use keyholt_core::time::Span;
 
-use crate::support::{NEW_YEAR, World, cause, name, scope, scopes};
+use crate::support::{NEW_YEAR, World, cause, name, scope, scopes, wish};
 
 fn user(world: &mut World) -> User {
     User {
@@ -108,6 +108,23 @@ fn an_enrolment_is_an_insert_with_its_event() {
         assert_eq!((event.target.noun, event.target.id), (record.noun(), Some(record.id())));
         assert_eq!((event.before.clone(), event.after.clone()), (None, Some(record.view())));
     }
+}
+
+#[test]
+fn what_people_name_is_stored_by_its_name_and_a_key_by_its_id() {
+    let mut world = World::new();
+    let named = ["ada", "crew", "billing", "buyer"];
+    for (record, name) in records(&mut world).iter().zip(named) {
+        assert_eq!((record.handle(), &*record.stored_handle()), (Some(name), name));
+    }
+    let project = Record::Project(world.project.clone());
+    assert_eq!((project.handle(), &*project.stored_handle()), (Some("acme"), "acme"));
+    let admin = world.admin();
+    let key = Record::Key(Box::new(world.held(&admin, wish(admin.owner)).key));
+    assert_eq!(
+        (key.handle(), key.stored_handle().into_owned()),
+        (None, key.id().to_string())
+    );
 }
 
 #[test]

@@ -9,7 +9,7 @@ use keyholt_core::id::SYSTEM;
 use keyholt_core::issue::Issued;
 use keyholt_core::key::Maker;
 use keyholt_core::owner::Owner;
-use keyholt_core::project::Project;
+use keyholt_core::project::{Policy, Project};
 use keyholt_core::role::STARTING_ROLES;
 use keyholt_core::scope::Access;
 use keyholt_core::secret::{Fingerprint, Prefix};
@@ -74,6 +74,20 @@ impl Start {
             now,
             &mut self.world.entropy,
         )
+    }
+}
+
+#[test]
+fn an_operator_is_logged_out_after_an_hour_and_anybody_else_after_a_week() {
+    let (operators, people) = (Start::new().system.policy, World::new().project.policy);
+    let limits = |policy: &Policy| (policy.log_in.idle, policy.log_in.longest);
+    assert_eq!(limits(&operators), (Span::hours(1), Span::hours(24)));
+    assert_eq!(limits(&people), (Span::days(7), Span::days(30)));
+    for policy in [operators, people] {
+        assert_eq!(
+            policy.log_in.password_chars_min, 15,
+            "both prove themselves by it alone"
+        );
     }
 }
 

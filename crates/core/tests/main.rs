@@ -8,6 +8,7 @@ mod enrol;
 mod expose;
 mod found;
 mod issue;
+mod passwords;
 mod pause;
 mod permit;
 mod properties;
