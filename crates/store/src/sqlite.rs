@@ -129,6 +129,9 @@ fn good_enough() -> Result<&'static str, StoreError> {
 #[derive(Debug)]
 struct Place {
     path: PathBuf,
+    /// The database file, to flush it. It stays open as long as any connection: closing a file lets go of the locks that SQLite
+    /// has on it.
+    database: Option<File>,
     /// The lock that makes this process the only one to write; `None` beside a server, to read.
     _lock: Option<File>,
 }
@@ -153,7 +156,7 @@ impl Place {
             ));
         }
         // Made before SQLite opens it: the files beside it, -wal and -shm, take their mode from this one.
-        private_file(path).map_err(|error| failed("make the database file", error))?;
+        let database = private_file(path).map_err(|error| failed("make the database file", error))?;
         for ending in ["-wal", "-shm"] {
             let left_over = beside(path, ending);
             if left_over.exists() {
@@ -162,8 +165,15 @@ impl Place {
         }
         Ok(Self {
             path: path.to_owned(),
+            database: Some(database),
             _lock: Some(lock),
         })
+    }
+
+    /// Writes to the disk whatever was written to the database file.
+    fn flush(&self) -> Result<(), StoreError> {
+        let flushed = self.database.as_ref().map_or(Ok(()), File::sync_data);
+        flushed.map_err(|error| StoreError::Unavailable(format!("cannot flush the database: {error}")))
     }
 
     fn connect(&self, role: Role) -> Result<Connection, StoreError> {

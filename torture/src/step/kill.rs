@@ -34,7 +34,7 @@ struct Point {
 /// The calls by which anything reaches the disk, and how many of each are tried in the short form and in the long one.
 const CALLS: [(&str, usize, usize); 4] = [
     ("pwrite64", 160, 1600),
-    ("fsync", 40, 400),
+    ("fsync,fdatasync", 40, 400),
     ("ftruncate", 2, 10),
     ("write", 6, 40),
 ];

@@ -29,6 +29,7 @@ impl Sqlite {
         good_enough()?;
         let place = Arc::new(Place {
             path: path.to_owned(),
+            database: None,
             _lock: None,
         });
         schema::expect(&place.connect(Role::Guest)?)?;

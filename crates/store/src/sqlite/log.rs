@@ -83,6 +83,8 @@ fn copy_nearly_all(place: &Place) -> Result<(), StoreError> {
     let connection = place.connect(Role::Reader)?;
     for _ in 0..ROUNDS_MAX {
         copy(&connection)?;
+        // SQLite makes the copy durable once it is complete, which only the writer's can be. Most of it is on the disk by then.
+        place.flush()?;
         if look(&connection)?.not_copied() <= FEW {
             break;
         }
@@ -90,7 +92,7 @@ fn copy_nearly_all(place: &Place) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Copies what the log holds now, and makes that durable.
+/// Copies what the log holds now, and makes that durable if nothing was written meanwhile.
 fn copy(connection: &Connection) -> Result<Pages, StoreError> {
     pages(connection, "PRAGMA wal_checkpoint(PASSIVE)")
 }
