@@ -15,7 +15,7 @@ use keyholt_core::time::Span;
 
 use crate::support::{NEW_YEAR, World, cause, name, scope, scopes, wish};
 
-fn user(world: &mut World) -> User {
+pub fn user(world: &mut World) -> User {
     User {
         id: UserId::mint(world.now, &mut world.entropy),
         project: world.project.id,
@@ -30,7 +30,7 @@ fn user(world: &mut World) -> User {
     }
 }
 
-fn team(world: &mut World, members: usize) -> Team {
+pub fn team(world: &mut World, members: usize) -> Team {
     let (now, entropy) = (world.now, &mut world.entropy);
     Team {
         id: TeamId::mint(now, entropy),
@@ -51,7 +51,7 @@ fn team(world: &mut World, members: usize) -> Team {
     }
 }
 
-fn service(world: &mut World) -> Service {
+pub fn service(world: &mut World) -> Service {
     Service {
         id: ServiceId::mint(world.now, &mut world.entropy),
         project: world.project.id,
@@ -65,7 +65,7 @@ fn service(world: &mut World) -> Service {
     }
 }
 
-fn role(world: &mut World) -> Role {
+pub fn role(world: &mut World) -> Role {
     Role {
         id: RoleId::mint(world.now, &mut world.entropy),
         project: world.project.id,

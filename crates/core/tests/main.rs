@@ -15,6 +15,7 @@ mod properties;
 mod publishable_key;
 mod remove;
 mod renew;
+mod restore;
 mod revoke;
 mod rotate;
 mod secrets;
