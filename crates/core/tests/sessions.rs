@@ -1,8 +1,11 @@
 //! Sessions and passwords: how they start, what they are made of, and what becomes of them in a restore.
 
+mod course;
+mod lent;
+
 use keyholt_core::actor::Source;
 use keyholt_core::audit::Noun;
-use keyholt_core::commit::{Change, Record, Revision};
+use keyholt_core::commit::{Change, Commit, Record, Revision};
 use keyholt_core::id::UserId;
 use keyholt_core::key::{Key, Kind};
 use keyholt_core::owner::{Owner, Standing, User};
@@ -11,7 +14,7 @@ use keyholt_core::refresh_token::RefreshToken;
 use keyholt_core::restore::{Ending, Present, carry_over};
 use keyholt_core::scope::Access;
 use keyholt_core::secret::{Credentials, Prefix, RESERVED_PREFIXES, session_cookie};
-use keyholt_core::session::{self, Mode, Started, Wish};
+use keyholt_core::session::{self, Mode, StartError, Started, Wish};
 use keyholt_core::text::{ExternalId, Metadata, RequestKey};
 use keyholt_core::time::{Expiry, Span};
 
@@ -52,8 +55,13 @@ impl Scene {
     }
 
     pub fn start(&mut self, mode: Mode) -> Started {
+        self.begin(Access::Everything, mode).unwrap().0
+    }
+
+    /// Logs Ada in.
+    pub fn begin(&mut self, access: Access, mode: Mode) -> Result<(Started, Commit), StartError> {
         let wish = Wish {
-            access: Access::Everything,
+            access,
             mode,
             name: name("laptop"),
         };
@@ -65,8 +73,6 @@ impl Scene {
             ..
         } = &mut self.world;
         session::start(&self.user, wish, project, pepper, &source(), *now, entropy)
-            .unwrap()
-            .0
     }
 
     pub fn started(&mut self) -> (Key, String) {
