@@ -5,11 +5,12 @@
 //! is counted before the answer is sure, since the long way begins anew; a project's first signing key may be made, once.
 //!
 //! ```text
-//! verify.rs   POST /v1/verify, /v1/verify/batch
+//! verify.rs   POST /v1/verify, /v1/verify/batch; terse.rs reads what most clients send there
 //! oauth.rs    POST /oauth/token (client credentials), /oauth/introspect
 //! ```
 
 mod oauth;
+mod terse;
 mod verify;
 
 use std::net::IpAddr;

@@ -11,10 +11,9 @@ use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use zeroize::Zeroizing;
 
 use super::Caller;
+use super::terse::Terse;
 use crate::keeper::{Admitted, BATCH_MAX, Counting, Question, Verifier};
 
-/// About so long is a terse question.
-const TERSE_BYTES: usize = 64;
 /// About so long is an answer.
 const ANSWER_BYTES: usize = 384;
 /// Longest audience, environment or origin in a question.
@@ -31,16 +30,29 @@ struct Remembered {
 }
 
 /// Answers one question.
-///
+pub(super) fn one(caller: &Caller<'_>, body: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    match Terse::one(body) {
+        Some(terse) => answer(caller, terse.credential, || terse.question(), out),
+        None => {
+            let body: Body<'_> = serde_json::from_slice(body).ok()?;
+            answer(caller, body.credential, || body.question(), out)
+        }
+    }
+}
+
 /// The caller is admitted last, because that counts as a use of its key: nothing after it may take the long way for a fault of
 /// the body.
-pub(super) fn one(caller: &Caller<'_>, body: &[u8], out: &mut Vec<u8>) -> Option<()> {
+fn answer<'a>(
+    caller: &Caller<'_>,
+    credential: &str,
+    question: impl FnOnce() -> Option<Question<'a>>,
+    out: &mut Vec<u8>,
+) -> Option<()> {
     let authorization = caller.authorization?;
     let keeper = caller.keeper;
-    let body = Body::terse(body).or_else(|| serde_json::from_slice(body).ok())?;
     // Whatever waits for memory is asked for before something that does not.
-    let sought = keeper.seek(body.credential);
-    let question = body.question()?;
+    let sought = keeper.seek(credential);
+    let question = question()?;
     keeper.approach(&sought);
     let admitted = caller.admitted(authorization)?;
     keeper.judge_sought(&admitted, &question, sought, |answer| answer.write_json(None, out));
@@ -50,11 +62,11 @@ pub(super) fn one(caller: &Caller<'_>, body: &[u8], out: &mut Vec<u8>) -> Option
 /// Answers many.
 pub(super) fn many(caller: &Caller<'_>, body: &[u8], out: &mut Vec<u8>) -> Option<()> {
     let authorization = caller.authorization?;
-    let body = BatchBody::terse(body).or_else(|| serde_json::from_slice(body).ok())?;
-    if body.items.len() > BATCH_MAX {
-        return None;
-    }
-    let questions: Vec<Question<'_>> = body.items.iter().map(Body::question).collect::<Option<_>>()?;
+    let questions = Terse::many(body).or_else(|| {
+        let body: BatchBody<'_> = serde_json::from_slice(body).ok()?;
+        let few = body.items.len() <= BATCH_MAX;
+        few.then(|| body.items.iter().map(Body::question).collect::<Option<_>>())?
+    })?;
     let admitted = caller.admitted(authorization)?;
     out.reserve(ANSWER_BYTES * questions.len());
     out.extend_from_slice(br#"{"results":["#);
@@ -93,7 +105,7 @@ impl Caller<'_> {
 /// A question in the form that needs no unescaping.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Body<'a> {
+pub(super) struct Body<'a> {
     credential: &'a str,
     #[serde(borrow, default)]
     scopes: Scopes<'a>,
@@ -111,59 +123,14 @@ struct Body<'a> {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct BatchBody<'a> {
+pub(super) struct BatchBody<'a> {
     #[serde(borrow)]
-    items: Vec<Body<'a>>,
-}
-
-impl<'a> BatchBody<'a> {
-    /// Reads as many terse questions as a batch may have, or nothing.
-    fn terse(json: &'a [u8]) -> Option<Self> {
-        let mut rest = json.strip_prefix(br#"{"items":["#)?;
-        let mut items = Vec::with_capacity(json.len() / TERSE_BYTES);
-        while items.len() < BATCH_MAX {
-            let (item, behind) = Body::terse_item(rest)?;
-            items.push(item);
-            match behind.split_first()? {
-                (b',', next) => rest = next,
-                _ => return (behind == b"]}").then_some(Self { items }),
-            }
-        }
-        None
-    }
+    pub(super) items: Vec<Body<'a>>,
 }
 
 impl<'a> Body<'a> {
-    /// Reads the spelling that most clients send: a credential, one scope or none, no spaces, nothing to unescape. It says
-    /// what any reader of JSON says of it; for these few, in a third of the time.
-    fn terse(json: &'a [u8]) -> Option<Self> {
-        Self::terse_item(json).and_then(|(body, rest)| rest.is_empty().then_some(body))
-    }
-
-    /// Reads one, and tells what is behind it.
-    fn terse_item(json: &'a [u8]) -> Option<(Self, &'a [u8])> {
-        let (credential, rest) = terse_text(json.strip_prefix(br#"{"credential":""#)?)?;
-        let (scopes, rest) = match rest.strip_prefix(b"}") {
-            Some(rest) => (Scopes::Absent, rest),
-            None => {
-                let (scope, rest) = terse_text(rest.strip_prefix(br#","scopes":[""#)?)?;
-                (Scopes::One(scope), rest.strip_prefix(b"]}")?)
-            }
-        };
-        let body = Self {
-            credential,
-            scopes,
-            any_scopes: None,
-            audience: None,
-            environment: None,
-            client_address: None,
-            origin: None,
-        };
-        Some((body, rest))
-    }
-
     /// The question, or nothing if anything about it is odd.
-    fn question(&self) -> Option<Question<'a>> {
+    pub(super) fn question(&self) -> Option<Question<'a>> {
         let scopes = match (&self.scopes, &self.any_scopes) {
             (Scopes::Absent, None) => Needed::Nothing,
             (Scopes::One(scope), None) => Needed::One(Wanted::parse(scope).ok()?),
@@ -192,14 +159,6 @@ impl<'a> Body<'a> {
             counting: Counting::Counted,
         })
     }
-}
-
-/// The text before a quotation mark and what is behind it, if the text is printable ASCII without an escape.
-fn terse_text(json: &[u8]) -> Option<(&str, &[u8])> {
-    let (text, rest) = json.split_at_checked(memchr::memchr(b'"', json)?)?;
-    let is_plain = |byte: &u8| (b' '..=b'~').contains(byte) & (*byte != b'\\');
-    let plain = text.iter().fold(true, |plain, byte| plain & is_plain(byte));
-    Some((std::str::from_utf8(text).ok().filter(|_| plain)?, rest.get(1..)?))
 }
 
 fn wanted<'a>(scopes: &[&'a str]) -> Option<Vec<Wanted<'a>>> {
@@ -251,103 +210,5 @@ impl<'de: 'a, 'a> Deserialize<'de> for Scopes<'a> {
             }
         }
         deserializer.deserialize_any(Seen)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn told(body: Option<Body<'_>>) -> Option<(String, Vec<String>)> {
-        body.map(told_of)
-    }
-
-    fn told_of(body: Body<'_>) -> (String, Vec<String>) {
-        let scopes = match body.scopes {
-            Scopes::Absent => Vec::new(),
-            Scopes::One(scope) => vec![scope.to_owned()],
-            Scopes::Many(scopes) => scopes.into_iter().map(str::to_owned).collect(),
-        };
-        (body.credential.to_owned(), scopes)
-    }
-
-    #[test]
-    fn the_terse_spelling_means_what_json_means() {
-        for json in [
-            r#"{"credential":"acme_1"}"#,
-            r#"{"credential":"","scopes":[""]}"#,
-            r#"{"credential":"a b~{}[]:,","scopes":["orders:read@a/b"]}"#,
-        ] {
-            let terse = told(Body::terse(json.as_bytes()));
-            assert!(terse.is_some(), "{json}");
-            assert_eq!(terse, told(serde_json::from_str(json).ok()), "{json}");
-        }
-    }
-
-    #[test]
-    fn a_terse_batch_means_what_json_means() {
-        let (one, two) = (
-            r#"{"credential":"acme_1"}"#,
-            r#"{"credential":"acme_2","scopes":["orders:read"]}"#,
-        );
-        let terse = |json: &str| {
-            Some(
-                BatchBody::terse(json.as_bytes())?
-                    .items
-                    .into_iter()
-                    .map(told_of)
-                    .collect::<Vec<_>>(),
-            )
-        };
-        let slow = |json: &str| {
-            serde_json::from_str::<BatchBody<'_>>(json)
-                .ok()
-                .map(|body| body.items.into_iter().map(told_of).collect::<Vec<_>>())
-        };
-        for items in [vec![one], vec![two], vec![one, two, one], vec![two; BATCH_MAX]] {
-            let json = format!(r#"{{"items":[{}]}}"#, items.join(","));
-            assert_eq!(terse(&json).map(|told| told.len()), Some(items.len()));
-            assert_eq!(terse(&json), slow(&json), "{json}");
-            for end in (0..json.len()).rev().take(200) {
-                assert_eq!(terse(&json[..end]), None, "{end} bytes of {json}");
-            }
-        }
-        let many = vec![one; BATCH_MAX + 1].join(",");
-        for other in [
-            r#"{"items":[]}"#.to_owned(),
-            format!(r#"{{"items":[{one},]}}"#),
-            format!(r#"{{"items":[{one} ]}}"#),
-            format!(r#"{{"items":[{one}{one}]}}"#),
-            format!(r#"{{"items":[{one}]}}}}"#),
-            format!(r#"{{"items":[{one}],"more":1}}"#),
-            format!(r#"{{"items":[{many}]}}"#),
-        ] {
-            assert_eq!(terse(&other), None, "{other}");
-        }
-    }
-
-    #[test]
-    fn whatever_is_spelt_otherwise_is_left_to_the_reader_of_json() {
-        let json = r#"{"credential":"acme_1","scopes":["orders:read"]}"#;
-        for end in 0..json.len() {
-            assert!(Body::terse(&json.as_bytes()[..end]).is_none(), "{end} bytes");
-        }
-        for (from, to) in [
-            ("acme", "\\u0061"),
-            ("acme", "a\\\\"),
-            ("acme", "\u{7f}"),
-            ("acme", "\n"),
-            ("acme", "é"),
-            ("\":", "\": "),
-            ("[", "[ "),
-            ("\"]", "\",\"b\"]"),
-            ("}", ",\"origin\":\"a\"}"),
-            ("}", "} "),
-            ("}", "}}"),
-            ("credential", "scopes"),
-        ] {
-            let other = json.replacen(from, to, 1);
-            assert!(Body::terse(other.as_bytes()).is_none(), "{other}");
-        }
     }
 }
