@@ -61,8 +61,9 @@ fn bits(text: &[u8]) -> f64 {
             .filter(|byte| byte.is_ascii_alphanumeric())
             .all(|byte| byte.is_ascii_digit() || (byte.is_ascii_hexdigit() && case(byte)))
     };
-    let letters = if hexadecimal(u8::is_ascii_lowercase) || hexadecimal(u8::is_ascii_uppercase) {
-        if has(u8::is_ascii_alphabetic) { 16 } else { 10 }
+    let hexadecimal = hexadecimal(u8::is_ascii_lowercase) || hexadecimal(u8::is_ascii_uppercase);
+    let letters = if hexadecimal && has(u8::is_ascii_alphabetic) {
+        16
     } else {
         let class = |class: fn(&u8) -> bool, size: u32| if has(class) { size } else { 0 };
         class(u8::is_ascii_lowercase, 26) + class(u8::is_ascii_uppercase, 26) + class(u8::is_ascii_digit, 10)
@@ -118,6 +119,9 @@ mod tests {
             "9F86D081884C7D659A2FEAA0C55AD015A3BF4F1B",
             "1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed",
             "6183927465019384711029384756172839405572",
+            "xkqzjvwphygmbtfrlnsducaeioqz",
+            "q7XwB0s-m2Rk9TzYv4Hc1N",
+            "q7X!B0s#m2R$9Tz%v4&*(",
         ] {
             let fingerprint = strong(good).unwrap_or_else(|weak| panic!("{good}: {weak}"));
             assert_eq!(fingerprint, Fingerprint::of(good.as_bytes()));
@@ -137,6 +141,11 @@ mod tests {
             "q7XwB0sLm2Rk9TzYv4Hc1",
             "9f86d081884c7d659a2feaa0c55ad01",
             "6183927465019384756102938475617283940",
+            "xkqzjvwphygmbtfrlnsducaeioq",
+            "1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4be",
+            "q7X!B0s#m2R$9Tz%v4&*H",
+            &"1234567890".repeat(8),
+            "!##%!%!!#%%#!#%!!%#%##!%#!%%!#!%#!##%!%#",
         ] {
             assert_eq!(strong(weak), Err(Weak::Guessable), "{weak}");
         }
