@@ -128,8 +128,9 @@ impl StatusList {
             same if same == status => return,
             _ => Status::Ask,
         };
+        // What was said is never taken back: the place is clear, or both of its bits are set now.
         if let Some(byte) = self.0.get_mut(index.byte()) {
-            *byte = *byte & !(0b11 << index.shift()) | said.number() << index.shift();
+            *byte |= said.number() << index.shift();
         }
     }
 
@@ -166,6 +167,31 @@ mod tests {
         assert_eq!(read(index.number() - 1), 0);
         assert_eq!(list.at(index), Status::Suspended);
         assert_eq!(list.as_bytes().iter().filter(|byte| **byte != 0).count(), 1);
+    }
+
+    #[test]
+    fn the_four_places_of_a_byte_are_apart() {
+        let mut list = StatusList::default();
+        let said = [Status::Invalid, Status::Suspended, Status::Ask, Status::Valid];
+        let places = Epoch::ALL.map(|epoch| StatusIndex::of(key(9), epoch));
+        for (index, status) in places.into_iter().zip(said) {
+            list.say(index, status);
+        }
+        assert_eq!(list.as_bytes()[9], 0b00_11_10_01, "the first in the lowest bits");
+        assert_eq!(places.map(|index| list.at(index)), said);
+        list.spare(places[0]);
+        list.spare(places[3]);
+        assert_eq!(
+            list.as_bytes()[9],
+            0b00_11_10_11,
+            "where nothing is said nothing is spared"
+        );
+    }
+
+    #[test]
+    fn of_the_changes_of_a_key_only_the_last_two_bits_count() {
+        let epochs = [0, 1, 2, 3, 4, 7, u32::MAX].map(Epoch::after);
+        assert_eq!(epochs, [0, 1, 2, 3, 0, 3, 3].map(|at: usize| Epoch::ALL[at]));
     }
 
     #[test]
