@@ -540,6 +540,9 @@ mod tests {
             let check = check_of(text.as_bytes());
             proptest::prop_assert!(check_holds(text.as_bytes(), &check));
             proptest::prop_assert_eq!(check_holds(text.as_bytes(), other.as_bytes()), check == other.as_bytes());
+            // What is no symbol counts for nothing at all, not for the first one either.
+            let odd = check.map(|symbol| if symbol == b'0' { b'_' } else { symbol });
+            proptest::prop_assert_eq!(check_holds(text.as_bytes(), &odd), check == odd);
         }
     }
 

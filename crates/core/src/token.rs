@@ -495,6 +495,9 @@ mod tests {
             ("project", serde_json::json!("0197a3c4-7b1e-7c00-8000-6f9d2f3f1a20")),
             ("owner", serde_json::json!("ada")),
             ("gen", serde_json::json!("xyz")),
+            ("gen", serde_json::json!("abc")),
+            ("gen", serde_json::json!("+00000000000000f")),
+            ("gen", serde_json::json!("000000000000ABCD")),
             ("act", serde_json::json!("somebody")),
         ];
         for (name, value) in odd {

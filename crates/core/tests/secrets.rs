@@ -1,12 +1,17 @@
 //! Stories of secrets: one spelling, one look, and nothing that gives them away.
 
+use keyholt_core::commit::Revision;
 use keyholt_core::entropy::Entropy;
+use keyholt_core::id::{KeyId, ProjectId};
+use keyholt_core::key::{KeyRow, Kind};
+use keyholt_core::owner::{Owner, OwnerKind};
 use keyholt_core::seal::{MasterKey, Seal};
 use keyholt_core::secret::{
-    BODY, CHECK, Digest, FOREIGN_BYTES_MIN, Fingerprint, Format, Malformed, Prefix, Presented, SECRET_BYTES_MAX,
+    Age, BODY, CHECK, Digest, FOREIGN_BYTES_MIN, Fingerprint, Format, Malformed, Prefix, Presented, SECRET_BYTES_MAX,
     Secret, Visibility, holds_secret,
 };
 use keyholt_core::text::{Environment, Name};
+use uuid::Uuid;
 
 use crate::support::Seeded;
 
@@ -196,7 +201,7 @@ fn a_digest_depends_on_the_secret_and_on_the_master_key() {
 }
 
 #[test]
-fn the_master_key_gives_the_same_pepper_and_check_for_ever() {
+fn the_master_key_gives_the_same_subkeys_for_ever() {
     // Were one of these to change, every key of every installation would stop working.
     let master = MasterKey::new([7; 32]);
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
@@ -205,11 +210,41 @@ fn the_master_key_gives_the_same_pepper_and_check_for_ever() {
     assert_eq!(hex(&master.check()), CHECK_OF_SEVENS);
     assert_eq!(hex(digest.as_bytes()), DIGEST_OF_ABC);
     assert_eq!(hex(seal.as_bytes()), SEAL_OF_KEY);
+    assert_eq!(hex(&*master.envelope()), ENVELOPE);
+    assert_eq!(hex(&*master.password_secret()), BESIDE_PASSWORDS);
+
+    let id = |byte| Uuid::from_bytes([byte; 16]);
+    let row = KeyRow {
+        id: KeyId::from_uuid(id(1)),
+        project: ProjectId::from_uuid(id(2)),
+        owner: Owner::new(OwnerKind::Team, id(3)),
+        kind: Kind::Standard,
+        access: r#"{"only":[]}"#,
+        bounds: "{}",
+        expires_at: Some(1_893_456_000_000),
+        state: "active",
+        state_at: 0,
+        current: Digest::from_bytes([4; 32]),
+        retiring: Some(Digest::from_bytes([5; 32])),
+        retiring_until: Some(1_893_459_600_000),
+        revision: Revision::from_number(6),
+    };
+    assert_eq!(hex(row.seal(&master.sealer()).as_bytes()), SEAL_OF_ROW);
+    let aged = KeyRow {
+        current: row.current.aged(Age::Earlier),
+        retiring: row.retiring.map(|digest| digest.aged(Age::Former)),
+        ..row
+    };
+    assert_eq!(hex(aged.seal(&master.sealer()).as_bytes()), SEAL_OF_AGED_ROW);
 }
 
 // Worked out by another implementation of HKDF and HMAC.
 const CHECK_OF_SEVENS: &str = "e597c492b805d466c552b7ec1b21bf5097338bfe0ec447d0707f3fc5e5770602";
 const DIGEST_OF_ABC: &str = "b3502bd87de41d0b53d880b8ef8035f1d53ee1b04e4c863ee5efc8647242e4c3";
+const ENVELOPE: &str = "b385f6b9cef49a149677d25804442f976e1c9f7dc48d8bcd0089f3601ba23126";
+const BESIDE_PASSWORDS: &str = "e7714584a3699db628f0836dbd960294d5eb331981bbe1671f6eff1f9e4f4cb6";
+const SEAL_OF_ROW: &str = "f07dfd1ae7708a7ae1b44dd8a1ab7e126059b55d65474392733d66d4f32da814";
+const SEAL_OF_AGED_ROW: &str = "d1ff111823f58843e9fc2188d72db962e3c1948a9c02406f2a0c5d8f7fda9b74";
 const SEAL_OF_KEY: &str = "2d320e2fd2b67a7e1f8c20fe60de7d3d4283d08d741e0562c93d502025d1fe3d";
 
 #[test]

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use keyholt_core::time::{Expiry, LATEST, LONGEST, Lifetime, Moment, Span};
+use keyholt_core::time::{Expiry, LATEST, LONGEST, Lifetime, Moment, Rendered, Span};
 
 use super::cases;
 
@@ -125,6 +125,34 @@ fn an_instant_is_written_as_rfc_3339_says_and_in_no_other_notation() {
     ] {
         assert!(text.parse::<Moment>().is_err(), "{text}");
     }
+}
+
+#[test]
+fn an_instant_that_no_answer_holds_is_written_all_the_same() {
+    let next = Moment::from_ms(LATEST.ms() + 1);
+    for (at, short, text) in [
+        (Moment::from_ms(0), true, "1970-01-01T00:00:00Z"),
+        (LATEST, true, "2999-12-31T23:59:59.999Z"),
+        (Moment::from_ms(-1), false, "1969-12-31T23:59:59.999Z"),
+        (next, false, "3000-01-01T00:00:00Z"),
+        (Moment::from_ms(i64::MAX), false, "9223372036854775807ms"),
+    ] {
+        assert_eq!(at.to_string(), text);
+        let rendered = Rendered::of(at);
+        assert_eq!(rendered.as_ref().map(Rendered::as_str), short.then_some(text));
+        assert_eq!(
+            rendered.as_ref().map(Rendered::as_bytes),
+            short.then_some(text.as_bytes())
+        );
+    }
+}
+
+#[test]
+fn a_span_is_not_looked_for_in_a_long_text() {
+    let wide = |bytes: usize| format!("1d{}2h", " ".repeat(bytes - 4)).parse::<Span>();
+    assert_eq!(wide(64), Ok(Span::hours(26)));
+    assert!(wide(65).is_err());
+    assert!(wide(100).is_err());
 }
 
 #[test]
