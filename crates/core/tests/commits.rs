@@ -4,10 +4,14 @@ use keyholt_core::actor::Actor;
 use keyholt_core::audit::{Event, Noun, Outcome, Target};
 use keyholt_core::commit::{Commit, Record, Replay, Revision};
 use keyholt_core::issue::Life;
-use keyholt_core::key::{Key, State};
+use keyholt_core::key::{Key, Maker, State};
+use keyholt_core::owner::{MemberRight, Standing};
+use keyholt_core::project::{Catalogue, Policy, TokenPolicy};
 use keyholt_core::rotate::{Grace, Turn};
+use keyholt_core::scope::Access;
 use keyholt_core::text::RequestKey;
-use keyholt_core::time::Span;
+use keyholt_core::time::{Expiry, Lifetime, Span};
+use serde_json::json;
 
 use crate::support::{NEW_YEAR, Wishing, World, cause, turn, wish};
 
@@ -145,7 +149,40 @@ fn a_refused_attempt_is_told_without_a_change() {
         code: "beyond_own_rights".into(),
     };
     assert_eq!((&event.outcome, event.actor.unwrap().key), (&refused, member.key));
+    assert_eq!((event.action.as_str(), event.target), ("key.issue", target));
+    assert_eq!((event.project, event.at), (world.project.id, world.now));
+    assert_eq!((event.owner, &event.source), (Some(member.owner), &member.source));
+    assert_eq!((&event.before, &event.after), (&None, &None));
     assert!(commit.guard().is_none() && commit.replay().is_none());
+}
+
+#[test]
+fn why_somebody_asks_is_told_with_all_that_they_do_unless_they_say_why_they_do_it() {
+    let mut world = World::new();
+    let asking = Actor {
+        cause: Some(cause("ticket 7")),
+        ..world.admin()
+    };
+    let key = world.held(&asking, wish(asking.owner)).key;
+    let (_, suspended) = world.suspend(&asking, &key).unwrap().unwrap();
+    assert_eq!(suspended.event().cause, Some(cause("ticket 7")));
+    let (_, revoked) = world.revoke(&asking, &key, "leaked").unwrap();
+    assert_eq!(revoked.event().cause, Some(cause("leaked")));
+    let target = Target {
+        noun: Noun::Key,
+        id: None,
+    };
+    let refused = Event::refused(&asking, key.project, "key.issue", target, None, "no", world.now);
+    assert_eq!(refused.cause, Some(cause("ticket 7")));
+}
+
+#[test]
+fn a_commit_says_with_which_key_it_is_done_where_that_key_must_be_there_still() {
+    let mut world = World::new();
+    let member = world.member();
+    let (_, commit) = world.issue(&member, wish(member.owner)).unwrap();
+    assert_eq!(commit.maker(), None);
+    assert_eq!(commit.made_with(member.key).maker(), Some(member.key));
 }
 
 #[test]
@@ -199,4 +236,78 @@ fn each_noun_has_one_word_and_each_word_one_noun() {
         assert_eq!(Noun::parse(noun.as_str()), Some(noun));
     }
     assert_eq!(Noun::parse("Key"), None);
+}
+
+#[test]
+fn the_trail_shows_all_that_a_key_may_do_where_until_when_and_who_made_it() {
+    let mut world = World::new();
+    let admin = world.admin();
+    let key = world
+        .held(
+            &admin,
+            wish(admin.owner).scopes(&["orders:*"]).life(Life::For(Span::days(9))),
+        )
+        .key;
+    let shown = json!({
+        "id": key.id,
+        "owner": { "kind": "user", "id": admin.owner.uuid() },
+        "kind": "standard",
+        "access": { "only": ["orders:*"] },
+        "bounds": { "networks": "any", "origins": "any", "audience": "any", "environment": null },
+        "expiry": { "at": "2030-01-10T00:00:00Z" },
+        "state": "active",
+        "retiring_until": null,
+        "about": {
+            "name": "a key",
+            "description": "",
+            "metadata": {},
+            "tags": [],
+            "hint": key.about.hint,
+        },
+        "created_at": "2030-01-01T00:00:00Z",
+        "created_by": { "key": admin.key },
+        "revision": 1,
+    });
+    assert_eq!(Record::Key(Box::new(key)).view(), shown);
+}
+
+#[test]
+fn what_is_stored_is_written_in_the_same_words_for_ever() {
+    let at = NEW_YEAR;
+    for (written, words) in [
+        (json!(Access::Everything), json!("everything")),
+        (json!(Expiry::Never), json!("never")),
+        (json!(Maker::Setup), json!("setup")),
+        (json!(Lifetime::Unlimited), json!("unlimited")),
+        (json!(Lifetime::For(Span::days(90))), json!({ "for": "90d" })),
+        (json!(Catalogue::Open), json!("open")),
+        (json!(Standing::Good), json!("good")),
+        (
+            json!(Standing::Suspended { since: at }),
+            json!({ "suspended": { "since": "2030-01-01T00:00:00Z" } }),
+        ),
+        (json!(MemberRight::ManageKeys), json!("manage_keys")),
+        (json!(MemberRight::Belong), json!("belong")),
+        (
+            json!(State::Revoked {
+                at,
+                cause: cause("leaked"),
+            }),
+            json!({ "revoked": { "at": "2030-01-01T00:00:00Z", "cause": "leaked" } }),
+        ),
+        (
+            json!(Outcome::Refused { code: "no".to_owned() }),
+            json!({ "outcome": "refused", "code": "no" }),
+        ),
+    ] {
+        assert_eq!(written, words);
+    }
+    let mut policy = json!(World::new().project.policy);
+    policy.as_object_mut().unwrap().remove("tokens");
+    let older: Policy = serde_json::from_value(policy).unwrap();
+    assert_eq!(
+        older.tokens,
+        TokenPolicy::default(),
+        "a policy from before there were tokens"
+    );
 }

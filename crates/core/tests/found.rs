@@ -8,14 +8,14 @@ use keyholt_core::found::{
 use keyholt_core::id::SYSTEM;
 use keyholt_core::issue::Issued;
 use keyholt_core::key::Maker;
-use keyholt_core::owner::Owner;
-use keyholt_core::project::{Policy, Project};
+use keyholt_core::owner::{Owner, OwnerKind};
+use keyholt_core::project::{Catalogue, GRACE_MAX, KEYS_PER_OWNER_MAX, Policy, Project, TokenPolicy};
 use keyholt_core::role::STARTING_ROLES;
 use keyholt_core::scope::Access;
 use keyholt_core::secret::{Fingerprint, Prefix};
 use keyholt_core::setup::{SETUP_LIFETIME, Setup};
 use keyholt_core::text::{ExternalId, Slug};
-use keyholt_core::time::{Expiry, Moment, Span};
+use keyholt_core::time::{Expiry, Lifetime, Moment, Span};
 
 use crate::support::{NEW_YEAR, Seeded, World, name, scopes, source};
 
@@ -226,6 +226,26 @@ fn a_project_is_founded_with_its_roles_and_members_by_default() {
         "member"
     );
     assert_eq!(commit.changes().len(), 1 + roles.len(), "all of it or nothing");
+    assert_eq!((project.created_at, project.revision), (world.now, Revision::FIRST));
     assert_eq!(commit.event().action, "project.found");
     assert_eq!(commit.event().target.id, Some(project.id.uuid()));
+}
+
+#[test]
+fn a_new_project_lets_everybody_have_keys_without_end_and_an_old_secret_work_for_a_day() {
+    let policy = World::new().project.policy;
+    let unlimited = Lifetime::Unlimited;
+    assert_eq!(
+        (policy.default_lifetime, policy.longest_lifetime),
+        (unlimited, unlimited)
+    );
+    assert!(OwnerKind::ALL.into_iter().all(|kind| policy.owners.contains(&kind)));
+    assert_eq!((policy.keys_per_owner, &policy.scopes), (1000, &Catalogue::Open));
+    assert_eq!(
+        (policy.default_grace, policy.longest_grace),
+        (Span::hours(24), Span::days(30))
+    );
+    assert!(policy.longest_grace <= GRACE_MAX && policy.keys_per_owner <= KEYS_PER_OWNER_MAX);
+    assert_eq!(policy.tokens, TokenPolicy::default());
+    assert!(policy.tokens.claims.is_empty(), "no metadata is told to anybody");
 }

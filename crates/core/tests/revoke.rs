@@ -1,10 +1,13 @@
 //! Stories of revoking: final, idempotent, the first time and cause kept.
 
-use keyholt_core::key::State;
+use keyholt_core::commit::Change;
+use keyholt_core::key::{Allowed, Bounds, State};
+use keyholt_core::revoke::revoke_tampered;
 use keyholt_core::rotate::Grace;
+use keyholt_core::secret::Credentials;
 use keyholt_core::time::Span;
 
-use crate::support::{NEW_YEAR, Wishing, World, cause, turn, wish};
+use crate::support::{NEW_YEAR, Seeded, Wishing, World, cause, only, turn, wish};
 
 #[test]
 fn a_revoked_key_is_dead_and_says_so_to_its_holder() {
@@ -74,4 +77,47 @@ fn no_right_beyond_writing_is_needed_to_end_a_stronger_key() {
     let clerk = world.machine(&["keyholt:keys:write"]);
     let strong = world.held(&admin, wish(admin.owner).everything()).key;
     assert!(world.revoke(&clerk, &strong, "leaked").is_some());
+}
+
+#[test]
+fn a_key_that_somebody_changed_in_the_database_is_revoked_and_nothing_that_its_row_says_is_kept() {
+    let mut world = World::new();
+    let admin = world.admin();
+    let bounds = Bounds {
+        networks: Allowed::only(vec!["10.0.0.0/8".parse().unwrap()]).unwrap(),
+        ..Bounds::default()
+    };
+    let row = world.held(&admin, wish(admin.owner).everything().bounds(bounds)).key;
+    let leave = world.leave(&admin, admin.owner);
+    let mut entropy = Seeded::new(5);
+    let (revoked, commit) = revoke_tampered(&leave, &row, cause("tampered with"), world.now, &mut entropy);
+    assert_eq!((&revoked.access, &revoked.bounds), (&only(&[]), &Bounds::default()));
+    let dead = State::Revoked {
+        at: world.now,
+        cause: cause("tampered with"),
+    };
+    assert_eq!((&revoked.state, revoked.revision), (&dead, row.revision.next()));
+    let Credentials::One(nobodys) = revoked.credentials else {
+        panic!("{:?}", revoked.credentials)
+    };
+    assert!(
+        !nobodys.matches(row.credentials.current()),
+        "the digest may be that of anybody's secret"
+    );
+    assert_ne!(nobodys.as_bytes(), &[0; 32]);
+    assert_eq!(
+        (revoked.id, revoked.project),
+        (row.id, row.project),
+        "it is found by these"
+    );
+
+    let event = commit.event();
+    assert_eq!(
+        (event.action.as_str(), &event.cause),
+        ("key.revoke", &Some(cause("tampered with")))
+    );
+    assert_eq!((event.owner, event.actor), (None, Some((&admin).into())));
+    assert_eq!(event.before, Some(serde_json::json!({ "tampered": true })));
+    assert!(matches!(commit.changes(), [Change::Replace { record, expected }]
+            if *expected == row.revision && record.revision() == revoked.revision));
 }

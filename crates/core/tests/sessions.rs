@@ -13,12 +13,12 @@ use keyholt_core::password::{HashText, Made, Password, Typed, counted_as};
 use keyholt_core::refresh_token::RefreshToken;
 use keyholt_core::restore::{Ending, Present, carry_over};
 use keyholt_core::scope::Access;
-use keyholt_core::secret::{Credentials, Prefix, RESERVED_PREFIXES, session_cookie};
+use keyholt_core::secret::{Credentials, Prefix, RESERVED_PREFIXES, Secret, Visibility, session_cookie};
 use keyholt_core::session::{self, Mode, StartError, Started, Wish};
 use keyholt_core::text::{ExternalId, Metadata, RequestKey};
 use keyholt_core::time::{Expiry, Span};
 
-use crate::support::{World, name};
+use crate::support::{World, name, wish};
 
 pub fn source() -> Source {
     Source {
@@ -137,6 +137,26 @@ fn what_is_no_refresh_token_is_not_read_as_one() {
         assert!(RefreshToken::parse(other).is_err(), "{other}");
     }
     assert!(session_cookie(&token).is_err());
+}
+
+#[test]
+fn what_does_not_begin_as_a_cookie_or_is_mistyped_is_not_read_as_one() {
+    let mut scene = Scene::open();
+    let cookie = scene.start(Mode::Cookie).secret.reveal();
+    let member = scene.world.member();
+    let key = scene.world.held(&member, wish(member.owner)).secret;
+    let prefix = Prefix::new("khsx").unwrap();
+    let longer = Secret::mint(&prefix, Visibility::Secret, None, &mut scene.world.entropy).reveal();
+    assert!(session_cookie(&cookie).is_ok());
+    for other in [
+        key.as_str(),
+        longer.as_str(),
+        &cookie[..40],
+        &cookie["khs".len()..],
+        "khs_of_somebody_elses_making",
+    ] {
+        assert!(session_cookie(other).is_err(), "{other}");
+    }
 }
 
 #[test]

@@ -6,12 +6,13 @@ use keyholt_core::actor::{Permit, Subject, WriteProject};
 use keyholt_core::audit::{Event, Noun};
 use keyholt_core::commit::{Change, Commit, Record, Revision};
 use keyholt_core::id::{ProjectId, SigningKeyId};
-use keyholt_core::project::TokenPolicy;
+use keyholt_core::project::{ROTATION_MAX, ROTATION_MIN, TOKEN_LIFETIME_MAX, TokenPolicy};
 use keyholt_core::signing::{
     Algorithm, FreshPair, KEPT_AFTER, PUBLISHED_AHEAD, Phase, SigningKey, follow_schedule, is_due, retire, rotate,
     signer, withdraw,
 };
 use keyholt_core::time::{Moment, Span};
+use keyholt_core::token::COMPONENT_LIFETIME_MAX;
 
 use crate::support::{NEW_YEAR, World, cause, source};
 
@@ -280,6 +281,20 @@ fn a_key_that_signs_nothing_any_more_loses_its_private_half() {
         retire(retired, source(), end).is_none(),
         "there is nothing left to take"
     );
+}
+
+#[test]
+fn a_key_is_believed_for_longer_than_anything_lives_that_it_signed_last() {
+    for longest in [TOKEN_LIFETIME_MAX, COMPONENT_LIFETIME_MAX] {
+        assert!(KEPT_AFTER > longest, "and some for slow clocks: {longest}");
+    }
+    assert!(
+        PUBLISHED_AHEAD < ROTATION_MIN,
+        "else the one after it would be due before it signs"
+    );
+    let keys = TokenPolicy::default();
+    assert!(keys.default_lifetime <= keys.longest_lifetime && keys.longest_lifetime <= TOKEN_LIFETIME_MAX);
+    assert!((ROTATION_MIN..=ROTATION_MAX).contains(&keys.rotation));
 }
 
 #[test]

@@ -63,6 +63,13 @@ fn what_a_token_claims_is_read_back() {
     };
     assert_eq!(token.actors, actors);
     let written = token.claims(ISSUER, &BTreeMap::new());
+    let claims: BTreeMap<String, serde_json::Value> = serde_json::from_str(&written).unwrap();
+    let foreign = claims.keys().find(|name| !RESERVED_CLAIMS.contains(&name.as_str()));
+    assert_eq!(
+        (claims.len(), foreign),
+        (13, None),
+        "metadata must not take the place of any"
+    );
     assert_eq!(Token::read(written.as_bytes(), backend.key.project, ISSUER), Ok(token));
 }
 

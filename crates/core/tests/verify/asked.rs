@@ -81,6 +81,15 @@ fn one_of_several_networks_origins_or_audiences_is_enough() {
 }
 
 #[test]
+fn a_bound_that_a_stored_key_does_not_mention_is_none() {
+    let read = |text| serde_json::from_str::<Bounds>(text).unwrap();
+    assert_eq!(read("{}"), Bounds::default());
+    let live = read(r#"{"environment":"live"}"#);
+    assert!(live.allows_environment(Some("live")) && !live.allows_environment(Some("test")));
+    assert!(live.allows_address(None) && live.allows_origin(None) && live.allows_audience(None));
+}
+
+#[test]
 fn origins_audiences_and_environments_are_compared_byte_by_byte() {
     let near: [fn(&mut Scene); 6] = [
         |scene| scene.origin = Some("https://app.example.org/"),
