@@ -39,6 +39,20 @@ fn the_old_secret_of_a_rotation_is_told_from_the_new_one() {
 }
 
 #[test]
+fn a_secret_that_is_dead_harms_nobody_wherever_it_is_shown() {
+    let later = NEW_YEAR.plus(Span::millis(1));
+    for (shown, is_marked) in [
+        (Shown::Retiring { until: later }, true),
+        (Shown::Retiring { until: NEW_YEAR }, false),
+        (Shown::Superseded, false),
+    ] {
+        let scene = Scene::good().with(|scene| scene.shown = shown);
+        let commit = expose(&scene.dossier(), Exposure::Url, source(), NEW_YEAR);
+        assert_eq!(commit.is_some(), is_marked, "{shown:?}");
+    }
+}
+
+#[test]
 fn only_what_could_do_harm_is_marked() {
     for (stopped, is_marked) in [
         (Stopped::No, true),
