@@ -349,6 +349,40 @@ fn people_give_themselves_another_label_and_nothing_that_they_may_do_hangs_on_it
 }
 
 #[test]
+fn users_and_teams_have_a_label_of_which_each_part_changes_by_itself_and_nothing_else_has_one() {
+    let mut world = World::new();
+    let admin = world.admin();
+    let leave: Permit<Relabel> = admin.permit(world.project.id, Subject::Project).unwrap();
+    let kept = Metadata::new(serde_json::json!({"theme": "dark"}).as_object().cloned().unwrap()).unwrap();
+    let [ada, crew, billing, buyer] = records(&mut world);
+    for (record, called) in [(&ada, "Ada"), (&crew, "Crew")] {
+        let same = Label {
+            name: name(called),
+            metadata: Metadata::default(),
+        };
+        let renamed = Label {
+            name: name("another"),
+            ..same.clone()
+        };
+        let annotated = Label {
+            metadata: kept.clone(),
+            ..same.clone()
+        };
+        let told = |label| relabel(&leave, record, label, world.now).map(|(after, _)| after.view());
+        assert!(told(same).is_none());
+        assert_eq!(told(renamed).unwrap()["name"], "another");
+        assert_eq!(told(annotated).unwrap()["metadata"]["theme"], "dark");
+    }
+    for record in [billing, buyer] {
+        let label = Label {
+            name: name("another"),
+            metadata: kept.clone(),
+        };
+        assert!(relabel(&leave, &record, label, world.now).is_none());
+    }
+}
+
+#[test]
 fn nobody_gives_others_a_label_without_leave_over_them() {
     let mut world = World::new();
     let (actor, other) = (world.member(), world.user(&["*"]));
