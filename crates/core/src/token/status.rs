@@ -75,8 +75,8 @@ impl StatusIndex {
         let id = key.uuid().as_u128();
         let byte = (id % LIST_BYTES as u128) as u32;
         // Most keys were never changed: counted from where the id says, those that share a byte rarely share a place too.
-        let first = (id / LIST_BYTES as u128 % EPOCHS as u128) as u32;
-        Self(byte * EPOCHS + (first + epoch.0) % EPOCHS)
+        let first = (id / LIST_BYTES as u128) as u32;
+        Self(byte * EPOCHS + first.wrapping_add(epoch.0) % EPOCHS)
     }
 
     /// The number.
