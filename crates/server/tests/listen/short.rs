@@ -88,8 +88,12 @@ fn a_client_that_does_not_take_its_plain_answer_is_cut() {
     let handle = start(limits);
     let mut raw = Raw::open(handle.local_addr());
     raw.say(PLAIN.replace("/plain", "/plain-large"));
+    // The answer has begun, and nothing of it is taken.
+    assert_eq!(raw.stream.peek(&mut [0]).unwrap(), 1);
     crate::stage::eventually("the connection is cut", || handle.open().iter().sum::<usize>() == 0);
-    assert_ne!(raw.hear(GIVE_UP).end, End::StillOpen);
+    let heard = raw.hear(GIVE_UP);
+    assert_ne!(heard.end, End::StillOpen);
+    assert!(heard.text.len() < 64 << 20, "all {} bytes came", heard.text.len());
 }
 
 #[test]
