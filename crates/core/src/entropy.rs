@@ -8,9 +8,3 @@ pub trait Entropy {
     /// Fills the whole buffer.
     fn fill(&mut self, buffer: &mut [u8]);
 }
-
-impl<E: Entropy + ?Sized> Entropy for &mut E {
-    fn fill(&mut self, buffer: &mut [u8]) {
-        (**self).fill(buffer);
-    }
-}
