@@ -4,28 +4,16 @@ use keyholt_core::actor::{Actor, Beyond, Permit, Subject, WriteOwners};
 use keyholt_core::audit::{Noun, Outcome};
 use keyholt_core::commit::{Change, Commit, Record, Revision};
 use keyholt_core::id::UserId;
-use keyholt_core::owner::{Owner, Standing, User};
+use keyholt_core::owner::{Owner, User};
 use keyholt_core::password::{HashText, Made, Password, Typed, change, mailbox, rehash, set};
-use keyholt_core::text::{ExternalId, Metadata};
 use keyholt_core::time::{Expiry, Span};
 
-use crate::support::{NEW_YEAR, World, name, scopes, source};
+use crate::support::{NEW_YEAR, World, scopes, source};
 
 fn ada(world: &mut World) -> User {
     let id = UserId::mint(world.now, &mut world.entropy);
     world.may(Owner::User(id), scopes(&["orders:read"]));
-    User {
-        id,
-        project: world.project.id,
-        external_id: ExternalId::new("ada").unwrap(),
-        name: name("Ada"),
-        email: None,
-        roles: Default::default(),
-        standing: Standing::Good,
-        metadata: Metadata::default(),
-        created_at: world.now,
-        revision: Revision::FIRST,
-    }
+    world.ada(id)
 }
 
 /// Ada's password as it was kept by the master key before.

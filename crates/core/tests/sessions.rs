@@ -8,14 +8,14 @@ use keyholt_core::audit::Noun;
 use keyholt_core::commit::{Change, Commit, Record, Revision};
 use keyholt_core::id::UserId;
 use keyholt_core::key::{Key, Kind};
-use keyholt_core::owner::{Owner, Standing, User};
+use keyholt_core::owner::{Owner, User};
 use keyholt_core::password::{HashText, Made, Password, Typed, counted_as};
 use keyholt_core::refresh_token::RefreshToken;
 use keyholt_core::restore::{Ending, Present, carry_over};
 use keyholt_core::scope::Access;
 use keyholt_core::secret::{Credentials, Prefix, RESERVED_PREFIXES, Secret, Visibility, session_cookie};
 use keyholt_core::session::{self, Mode, StartError, Started, Wish};
-use keyholt_core::text::{ExternalId, Metadata, RequestKey};
+use keyholt_core::text::RequestKey;
 use keyholt_core::time::{Expiry, Span};
 
 use crate::support::{World, name, wish};
@@ -39,18 +39,7 @@ impl Scene {
         let Owner::User(id) = world.user(&["orders:*"]) else {
             unreachable!("a user")
         };
-        let user = User {
-            id,
-            project: world.project.id,
-            external_id: ExternalId::new("ada").unwrap(),
-            name: name("Ada"),
-            email: None,
-            roles: Default::default(),
-            standing: Standing::Good,
-            metadata: Metadata::default(),
-            created_at: world.now,
-            revision: Revision::FIRST,
-        };
+        let user = world.ada(id);
         Self { world, user }
     }
 

@@ -11,7 +11,7 @@ use keyholt_core::commit::{Commit, Revision};
 use keyholt_core::id::{KeyId, ProjectId, SYSTEM, ServiceId, TeamId, UserId};
 use keyholt_core::issue::{Circumstances, IssueError, Issued, Wish, issue};
 use keyholt_core::key::{Key, State};
-use keyholt_core::owner::{Owner, OwnerKind, Standing};
+use keyholt_core::owner::{Owner, OwnerKind, Standing, User};
 use keyholt_core::pause::{PauseError, resume, suspend};
 use keyholt_core::project::{Policy, Project};
 use keyholt_core::revoke::revoke;
@@ -19,11 +19,11 @@ use keyholt_core::rotate::{RotateError, Turn, rotate};
 use keyholt_core::scope::{Access, ScopeSet};
 use keyholt_core::seal::{MasterKey, Sealer};
 use keyholt_core::secret::{Pepper, Prefix, Presented};
-use keyholt_core::text::{RequestKey, Slug};
+use keyholt_core::text::{ExternalId, Metadata, RequestKey, Slug};
 use keyholt_core::time::{Expiry, Moment, Span};
 use keyholt_core::verify::{Ask, Dossier, Shown, Stopped, Verification, judge};
 
-use super::{Seeded, cause, scopes};
+use super::{Seeded, cause, name, scopes};
 
 /// When the stories begin: 2030-01-01T00:00:00Z.
 pub const NEW_YEAR: Moment = Moment::from_ms(1_893_456_000_000);
@@ -91,6 +91,22 @@ impl World {
     /// A user of Acme who may do this.
     pub fn user(&mut self, may: &[&str]) -> Owner {
         self.owner(OwnerKind::User, may)
+    }
+
+    /// The record of a user of Acme with this id.
+    pub fn ada(&self, id: UserId) -> User {
+        User {
+            id,
+            project: self.project.id,
+            external_id: ExternalId::new("ada").unwrap(),
+            name: name("Ada"),
+            email: None,
+            roles: Default::default(),
+            standing: Standing::Good,
+            metadata: Metadata::default(),
+            created_at: self.now,
+            revision: Revision::FIRST,
+        }
     }
 
     /// Gives an owner other permissions, as a change of roles would.
