@@ -58,7 +58,8 @@ bench: ## measure speed and size, write docs/benchmarks.md; ROWS=verify-1m,list 
 	tools/need build postgresql python deb:strace
 	command -v npm >/dev/null || tools/need deb:nodejs deb:npm
 	python3 -c 'import ensurepip' 2>/dev/null || tools/need deb:python3-venv
-	cargo build --release --locked -p keyholt -p keyholt-bench
+	cargo build --release --locked -p keyholt
+	cargo build --release --locked -p keyholt-bench
 	tools/with-postgres chrt --batch 0 $(TARGET)/release/keyholt-bench run --programs $(TARGET)/release --home $(TARGET)/bench \
 		--json $(TARGET)/$(if $(QUICK),bench-quick,bench).json --page docs/benchmarks.md --peers bench/peers \
 		$(if $(ROWS),--rows $(ROWS)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(QUICK),--quick)
@@ -66,7 +67,8 @@ bench: ## measure speed and size, write docs/benchmarks.md; ROWS=verify-1m,list 
 .PHONY: torture
 torture: ## break a running server in every way that must be harmless, write docs/explanation/reliability.md; STEPS=kill,race for some, PERCENT=30 for fewer trials
 	tools/need build postgresql python haproxy deb:strace deb:libfaketime deb:e2fsprogs
-	cargo build --release --locked -p keyholt -p keyholt-torture
+	cargo build --release --locked -p keyholt
+	cargo build --release --locked -p keyholt-torture
 	$(TARGET)/release/keyholt-torture --keyholt $(TARGET)/release/keyholt --home $(TARGET)/torture \
 		$(if $(STEPS),--steps $(STEPS),--page docs/explanation/reliability.md) $(if $(SEED),--seed $(SEED)) $(if $(SHORT),--short) $(if $(PERCENT),--percent $(PERCENT))
 	$(if $(STEPS),,tools/need schemathesis)
@@ -76,8 +78,7 @@ torture: ## break a running server in every way that must be harmless, write doc
 .PHONY: mutants
 mutants: ## break the rules of the domain one by one and see that a test notices; FILES=crates/core/src/scope.rs for some
 	tools/need build mutants
-	$(TOOLS) CARGO_PROFILE_DEV_OPT_LEVEL=1 CARGO_PROFILE_DEV_DEBUG=false cargo mutants --jobs 2 --timeout 100 \
-		--output $(TARGET) $(foreach file,$(FILES),--file $(file))
+	$(TOOLS) cargo mutants --jobs 2 --timeout 60 --output $(TARGET) $(foreach file,$(FILES),--file $(file))
 
 .PHONY: fuzz
 fuzz: ## look for inputs that break something, ten minutes for each target; FUZZ_SECONDS=60 TARGETS="secret scope"

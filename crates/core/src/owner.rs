@@ -176,9 +176,7 @@ impl Team {
 
     /// Whether this user may manage the team's keys.
     pub fn is_managed_by(&self, user: UserId) -> bool {
-        self.members
-            .iter()
-            .any(|member| member.user == user && member.right == MemberRight::ManageKeys)
+        self.managers().any(|manager| manager == user)
     }
 }
 

@@ -265,8 +265,7 @@ impl fmt::Debug for Scope {
 }
 
 /// What a request is about, as a path without wildcards, such as `acme/reports/42`.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Resource(Box<str>);
 
 impl FromStr for Resource {
@@ -280,20 +279,6 @@ impl FromStr for Resource {
             return Err(ScopeError::Form);
         }
         Ok(Self(text.into()))
-    }
-}
-
-impl TryFrom<String> for Resource {
-    type Error = ScopeError;
-
-    fn try_from(text: String) -> Result<Self, ScopeError> {
-        text.parse()
-    }
-}
-
-impl From<Resource> for String {
-    fn from(resource: Resource) -> Self {
-        resource.0.into()
     }
 }
 

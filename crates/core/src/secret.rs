@@ -208,11 +208,14 @@ impl Hint {
     }
 }
 
+/// Bytes drawn at a time: nearly always enough for a body, although some are thrown away.
+const DRAWN: usize = BODY + 8;
+
 /// Puts so many random base62 characters behind a text.
 pub(crate) fn push_random(text: &mut Zeroizing<String>, characters: usize, entropy: &mut dyn Entropy) {
     let end = text.len() + characters;
     while text.len() < end {
-        let mut bytes = Zeroizing::new([0u8; BODY + 8]);
+        let mut bytes = Zeroizing::new([0u8; DRAWN]);
         entropy.fill(bytes.as_mut());
         // 248 is the largest multiple of 62 in a byte: taking the rest of a division beyond it would favour some symbols.
         for byte in bytes.iter().filter(|byte| **byte < 248) {

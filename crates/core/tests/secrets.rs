@@ -5,15 +5,18 @@ use keyholt_core::entropy::Entropy;
 use keyholt_core::id::{KeyId, ProjectId};
 use keyholt_core::key::{KeyRow, Kind};
 use keyholt_core::owner::{Owner, OwnerKind};
+use keyholt_core::password::{HashText, Typed};
+use keyholt_core::refresh_token::RefreshToken;
 use keyholt_core::seal::{MasterKey, Seal};
 use keyholt_core::secret::{
     Age, BODY, CHECK, Digest, FOREIGN_BYTES_MIN, Fingerprint, Format, Malformed, Prefix, Presented, SECRET_BYTES_MAX,
     Secret, Visibility, holds_secret,
 };
+use keyholt_core::setup::Setup;
 use keyholt_core::text::{Environment, Name};
 use uuid::Uuid;
 
-use crate::support::Seeded;
+use crate::support::{NEW_YEAR, Seeded};
 
 fn minted(seed: u64) -> String {
     let prefix = Prefix::new("acme").unwrap();
@@ -53,12 +56,12 @@ fn each_secret_draws_its_own_randomness_and_more_than_it_shows() {
 
 #[test]
 fn bytes_that_would_favour_some_symbols_are_thrown_away() {
-    /// Gives `248` to `255` first, then zeros.
+    /// Gives `248` to `255` first, then ones.
     struct Skewed(u8);
     impl Entropy for Skewed {
         fn fill(&mut self, buffer: &mut [u8]) {
             for byte in buffer {
-                *byte = if self.0 >= 248 { self.0 } else { 0 };
+                *byte = if self.0 >= 248 { self.0 } else { 1 };
                 self.0 = self.0.wrapping_add(u8::from(self.0 >= 248));
             }
         }
@@ -66,7 +69,7 @@ fn bytes_that_would_favour_some_symbols_are_thrown_away() {
     let prefix = Prefix::new("kh").unwrap();
     let secret = Secret::mint(&prefix, Visibility::Secret, None, &mut Skewed(248)).reveal();
     assert!(
-        secret.starts_with(&format!("kh_{}", "0".repeat(BODY))),
+        secret.starts_with(&format!("kh_{}", "1".repeat(BODY))),
         "had 248 counted, there would be another symbol"
     );
     let last = Secret::mint(&prefix, Visibility::Secret, None, &mut Fixed(247)).reveal();
@@ -168,6 +171,17 @@ fn nothing_secret_is_printed() {
         format!("{presented:?}"),
         "Presented { fingerprint: Fingerprint(…), format: Keyholt }"
     );
+    assert_eq!(
+        format!("{:?}", RefreshToken::mint(&mut Seeded::new(5)).1),
+        "RefreshToken(…)"
+    );
+    assert_eq!(format!("{:?}", HashText::new("$argon2id$…")), "HashText(…)");
+    assert_eq!(format!("{:?}", Typed::read("correct horse").unwrap()), "Typed(…)");
+    let setup = Setup::open(&fingerprint, &master.pepper(), NEW_YEAR, Revision::FIRST);
+    assert_eq!(
+        format!("{setup:?}"),
+        "Setup { open: true, expires: At(Moment(1893542400000)), revision: Revision(1) }"
+    );
 }
 
 #[test]
@@ -198,6 +212,22 @@ fn a_digest_depends_on_the_secret_and_on_the_master_key() {
     );
     assert!(!digest.matches(&MasterKey::new([1; 32]).pepper().digest(&Fingerprint::of(b"two"))));
     assert!(digest.matches(&Digest::from_bytes(*digest.as_bytes())));
+}
+
+#[test]
+fn an_earlier_master_key_is_known_while_it_is_beside_the_present_one() {
+    let (earlier, present) = (MasterKey::new([1; 32]).pepper(), MasterKey::new([2; 32]).pepper());
+    let fingerprint = Fingerprint::of(b"one");
+    let old = earlier.digest(&fingerprint);
+    assert!(!present.has_earlier());
+    assert!(present.earlier(&fingerprint).is_none());
+    assert!(!present.recognises(&fingerprint, &old));
+    let both = present.beside(Some(earlier));
+    assert!(both.has_earlier());
+    assert!(both.earlier(&fingerprint).is_some_and(|digest| digest.matches(&old)));
+    assert!(both.recognises(&fingerprint, &old));
+    assert!(!both.recognises(&Fingerprint::of(b"two"), &old));
+    assert!(!both.beside(None).has_earlier());
 }
 
 #[test]

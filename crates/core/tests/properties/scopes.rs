@@ -189,6 +189,22 @@ fn only_what_names_no_action_is_wide_open() {
 }
 
 #[test]
+fn an_access_includes_another_if_nothing_of_it_is_beyond() {
+    let only = |texts: &[&str]| Access::Only(scopes(texts));
+    for (access, other, included) in [
+        (Access::Everything, Access::Everything, true),
+        (Access::Everything, only(&["*"]), true),
+        (only(&["*"]), Access::Everything, false),
+        (only(&["a:*"]), only(&["a:x"]), true),
+        (only(&["a:x"]), only(&["a:*"]), false),
+        (only(&["a:x"]), only(&["a:x", "b:x"]), false),
+        (only(&[]), only(&[]), true),
+    ] {
+        assert_eq!(access.includes(&other), included, "{access:?}, {other:?}");
+    }
+}
+
+#[test]
 fn a_stored_set_is_read_back_as_it_was_written() {
     for access in [
         Access::Everything,
