@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use keyholt_core::id::KeyId;
 use keyholt_core::time::Moment;
@@ -24,8 +25,8 @@ const NOTES_MAX: usize = 1 << 20;
 /// Most sums kept while the store does not take them.
 const SUMS_MAX: usize = 1 << 22;
 /// Most sums in one write.
-const BATCH: usize = 10_000;
-/// After a write the task rests so many times as long as the write took.
+const BATCH: u32 = 10_000;
+/// After a full write the task rests so many times as long as the write took.
 const REST: u32 = 49;
 
 /// How usage is written.
@@ -191,7 +192,7 @@ impl UsageBook {
                 return Err(error);
             }
             if pace == Pace::Steady {
-                tokio::time::sleep(began.elapsed() * REST).await;
+                tokio::time::sleep(rest(began.elapsed(), batch.len())).await;
             }
         }
     }
@@ -238,7 +239,7 @@ impl UsageBook {
     fn counted(&self, keyring: &Keyring) -> Vec<UsageDelta> {
         let mut rows = lock(&self.rows);
         let mut deltas = Vec::new();
-        while deltas.len() < BATCH
+        while deltas.len() < BATCH as usize
             && let Some((number, first_at)) = rows.pop()
         {
             let Some(key) = keyring.key_in(number) else {
@@ -258,7 +259,7 @@ impl UsageBook {
     /// The next sums of notes.
     fn summed(&self) -> Vec<UsageDelta> {
         let mut sums = lock(&self.sums);
-        let places: Vec<Sum> = sums.keys().take(BATCH).copied().collect();
+        let places: Vec<Sum> = sums.keys().take(BATCH as usize).copied().collect();
         places.iter().filter_map(|place| sums.remove(place)).collect()
     }
 
@@ -276,6 +277,15 @@ impl UsageBook {
                 .or_insert(delta);
         }
     }
+}
+
+/// How long the task rests after it wrote so many sums.
+///
+/// In proportion, because a write of few sums mostly waits for the disk: where that is slow, long rests would only add to
+/// what `kill -9` loses.
+fn rest(took: Duration, sums: usize) -> Duration {
+    let sums = u32::try_from(sums).map_or(BATCH, |sums| sums.min(BATCH));
+    took * (REST * sums) / BATCH
 }
 
 /// Neighbours in the store together; of two uses at one instant, always the same one counts as the last.
@@ -381,6 +391,15 @@ mod tests {
         });
         assert_eq!(kept(&book)[0].count, 8_000);
         assert_eq!(book.lost(), 0);
+    }
+
+    #[test]
+    fn a_full_write_is_followed_by_a_long_rest_and_a_small_one_by_hardly_any() {
+        let took = Duration::from_millis(40);
+        assert_eq!(rest(took, BATCH as usize), took * REST);
+        assert_eq!(rest(took, BATCH as usize / 2), took * REST / 2);
+        assert!(rest(took, 2) < Duration::from_millis(1));
+        assert_eq!(rest(took, usize::MAX), took * REST);
     }
 
     #[tokio::test]
