@@ -175,7 +175,7 @@ async fn serve_http1<W: Stream, S: Service>(mut stream: W, early: Bytes, convers
     let Some(early) = short::walk(&mut stream, early, &conversation, &mut watchdog).await else {
         return;
     };
-    let wire = Wire::new(stream, early, Rc::clone(&pulse));
+    let mut wire = Wire::new(stream, early, Rc::clone(&pulse));
     let header_bytes = conversation.limits.header_bytes;
     let service = service_fn(move |request: Request<Incoming>| {
         let conversation = Rc::clone(&conversation);
@@ -189,14 +189,13 @@ async fn serve_http1<W: Stream, S: Service>(mut stream: W, early: Bytes, convers
         .header_read_timeout(None)
         .max_header_size(header_bytes)
         .max_buf_size(header_bytes)
-        .serve_connection(TokioIo::new(wire), service);
-    drive(
-        connection,
-        |connection| connection.graceful_shutdown(),
-        &pulse,
-        &mut watchdog,
-    )
-    .await;
+        .serve_connection(TokioIo::new(&mut wire), service);
+    let finish = |connection: Pin<&mut http1::Connection<_, _>>| connection.graceful_shutdown();
+    let ending = drive(connection, finish, &pulse, &mut watchdog).await;
+    // To hyper a CONNECT is the end of HTTP, refused or not: it lets go of the connection without a goodbye.
+    if ending == Ending::Done && wire.is_open() {
+        drive(wire.shutdown(), |_| (), &pulse, &mut watchdog).await;
+    }
 }
 
 async fn serve_http2<W: Stream, S: Service>(wire: Wire<W>, conversation: Rc<Conversation<S>>) {
@@ -236,10 +235,20 @@ where
     }
 }
 
+/// How a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// By itself.
+    Done,
+    /// By an error, or because something was overdue.
+    Cut,
+}
+
 /// Polls a connection to its end, and acts when something on it is overdue.
-async fn drive<C>(connection: C, finish: impl Fn(Pin<&mut C>), pulse: &Pulse, watchdog: &mut Watchdog<'_>)
+async fn drive<C, E>(connection: C, finish: impl Fn(Pin<&mut C>), pulse: &Pulse, watchdog: &mut Watchdog<'_>) -> Ending
 where
-    C: Future<Output = hyper::Result<()>>,
+    C: Future<Output = Result<(), E>>,
+    E: std::fmt::Display,
 {
     let mut connection = pin!(connection);
     // An HTTP/1 connection is told to finish only once it is idle. Until then `Connection: close` on its next answer
@@ -253,7 +262,7 @@ where
                 finish(connection.as_mut());
             }
             if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
-                return Poll::Ready(ended);
+                return Poll::Ready(ended.map(|()| Ending::Done));
             }
             match ready!(watchdog.poll(cx)) {
                 Overdue::Body => pulse.body_is_overdue(),
@@ -264,15 +273,16 @@ where
                 }
                 Overdue::Write => {
                     pulse.reset_on_drop();
-                    return Poll::Ready(Ok(()));
+                    return Poll::Ready(Ok(Ending::Cut));
                 }
-                Overdue::Idle | Overdue::Head | Overdue::Close => return Poll::Ready(Ok(())),
+                Overdue::Idle | Overdue::Head | Overdue::Close => return Poll::Ready(Ok(Ending::Cut)),
             }
         }
     })
     .await;
-    if let Err(error) = ended {
+    ended.unwrap_or_else(|error| {
         // Clients go away in the middle of things; what hyper refused it has answered.
         tracing::debug!(%error, "a connection ended early");
-    }
+        Ending::Cut
+    })
 }

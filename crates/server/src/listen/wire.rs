@@ -67,6 +67,11 @@ impl<S: Stream> Wire<S> {
         }
     }
 
+    /// Whether neither side has said its last byte.
+    pub fn is_open(&self) -> bool {
+        self.end == End::Open
+    }
+
     fn note<T>(&self, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         match outcome {
             Poll::Pending => self.pulse.write_blocked(),

@@ -207,6 +207,14 @@ fn hosts_and_targets() -> Vec<Case> {
         case("absolute target with our own name", target("http://a/x"), &[400]),
         case("absolute target with https", target("https://evil/x"), &[400]),
         case("tunnel", "CONNECT evil:443 HTTP/1.1\r\nHost: evil:443\r\n\r\n", &[400]),
+        case(
+            "tunnel with much behind it",
+            format!(
+                "CONNECT evil:443 HTTP/1.1\r\nHost: evil:443\r\n\r\n{}",
+                "x".repeat(1 << 20)
+            ),
+            &[400],
+        ),
         case("target without slash", target("x"), &[400]),
         case("target with a space", target("/a b"), &[400]),
         case("empty target", "GET  HTTP/1.1\r\nHost: a\r\n\r\n", &[400]),
