@@ -110,8 +110,9 @@ impl Inside {
         }
         let credential = std::str::from_utf8(words.word(at % words.count()))?;
         // In the order of the short way: what waits for memory is asked for before something that does not.
-        let sought = self.keeper.seek(credential);
-        self.keeper.approach(&sought);
+        let search = self.keeper.search();
+        let mut sought = search.seek(credential);
+        search.approach(&mut sought);
         let admitted = match case {
             Case::MalformedAlone => self.admitted,
             _ => admit(&self.keeper, &self.verifier)?,

@@ -55,7 +55,9 @@ impl Service for Same {
 
     const PLAIN_TARGETS: &'static [&'static str] = &["/v1/verify"];
 
-    fn answer_plain(&self, _: &Plain<'_>, answer: &mut PlainAnswer) -> Way {
+    type Ahead<'a> = ();
+
+    fn answer_plain(&self, _: &Plain<'_>, (): (), answer: &mut PlainAnswer) -> Way {
         answer.header_lines.extend_from_slice(&self.header_lines);
         answer.body.extend_from_slice(&self.body);
         Way::Short

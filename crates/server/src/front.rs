@@ -19,7 +19,7 @@ use crate::http::arrival::REQUEST_ID;
 use crate::http::{Arrival, Fail, RequestIds, Settings, client_address};
 use crate::keeper::Keeper;
 use crate::listen::{Connection, Plain, PlainAnswer, Refusal, RequestBody, Service, Way};
-use crate::swift::{self, Asked, Memo};
+use crate::swift::{self, Ahead, Asked, Caller, Memo};
 
 /// Most bytes of a body that takes the short way after a head that took the long one.
 ///
@@ -77,6 +77,11 @@ impl Front {
         }
     }
 
+    fn caller<'a>(&'a self, keeper: &'a Keeper, address: IpAddr) -> Caller<'a> {
+        let memo = &self.memo;
+        Caller { keeper, memo, address }
+    }
+
     /// The short way for a request that came by the long one: over HTTP/2, or after a request that was not plain.
     async fn swift(
         &self,
@@ -87,8 +92,9 @@ impl Front {
     ) -> Result<PlainAnswer, Body> {
         let body = whole(body).await?;
         let mut answer = PlainAnswer::default();
+        let caller = self.caller(keeper, address);
         asked
-            .answer(keeper, &self.memo, address, &body, &mut answer.body)
+            .answer(&caller, Ahead::default(), &body, || (), &mut answer.body)
             .map(|()| answer)
             .ok_or_else(|| Body::from(body))
     }
@@ -121,7 +127,16 @@ impl Service for Front {
 
     const PLAIN_TARGETS: &'static [&'static str] = swift::TARGETS;
 
-    fn answer_plain(&self, request: &Plain<'_>, answer: &mut PlainAnswer) -> Way {
+    type Ahead<'a> = Ahead<'a>;
+
+    fn look_ahead<'a>(&'a self, target: &'static str, body: &'a [u8]) -> Ahead<'a> {
+        match &self.worker.door {
+            Door::Native { keeper, .. } => Ahead::look(keeper, target, body),
+            Door::Dialect(_) => Ahead::default(),
+        }
+    }
+
+    fn answer_plain(&self, request: &Plain<'_>, mut ahead: Ahead<'_>, answer: &mut PlainAnswer) -> Way {
         let Door::Native { keeper, settings, .. } = &self.worker.door else {
             return Way::Long;
         };
@@ -130,17 +145,20 @@ impl Service for Front {
             // What a proxy says of its client, and of the encryption between them, is read on the long way.
             return Way::Long;
         }
-        let answered = Asked::read(request.target, request.headers())
-            .filter(|asked| request.body.len() <= asked.body_bytes_max(&settings.bodies))
-            .and_then(|asked| asked.answer(keeper, &self.memo, peer, request.body, &mut answer.body));
-        if answered.is_none() {
-            return Way::Long;
+        ahead.go_on();
+        let asked = Asked::read(request.target, request.headers())
+            .filter(|asked| request.body.len() <= asked.body_bytes_max(&settings.bodies));
+        let PlainAnswer { header_lines, body } = answer;
+        let write_head = || {
+            header_lines.extend_from_slice(HEADER_LINES.as_bytes());
+            header_lines.extend_from_slice(self.worker.ids.next().as_str().as_bytes());
+            header_lines.extend_from_slice(b"\r\n");
+        };
+        let caller = self.caller(keeper, peer);
+        match asked.and_then(|asked| asked.answer(&caller, ahead, request.body, write_head, body)) {
+            Some(()) => Way::Short,
+            None => Way::Long,
         }
-        answer.header_lines.extend_from_slice(HEADER_LINES.as_bytes());
-        let id = self.worker.ids.next();
-        answer.header_lines.extend_from_slice(id.as_str().as_bytes());
-        answer.header_lines.extend_from_slice(b"\r\n");
-        Way::Short
     }
 
     async fn answer(&self, request: Request<RequestBody>) -> Response<Self::Body> {

@@ -89,27 +89,62 @@ impl<'a> Asked<'a> {
     }
 
     /// Writes the answer to `out`, or nothing where the long way must be taken.
-    pub fn answer(&self, keeper: &Keeper, memo: &Memo, address: IpAddr, body: &[u8], out: &mut Vec<u8>) -> Option<()> {
-        let caller = Caller {
-            keeper,
-            memo,
-            address,
-            authorization: self.authorization,
-        };
+    ///
+    /// `meanwhile` is what else there is to do for the request: it is done while memory is on its way, or not at all.
+    pub fn answer(
+        &self,
+        caller: &Caller<'_>,
+        Ahead(ahead): Ahead<'_>,
+        body: &[u8],
+        meanwhile: impl FnOnce(),
+        out: &mut Vec<u8>,
+    ) -> Option<()> {
+        let authorization = self.authorization;
         match self.errand {
-            Errand::Verify => verify::one(&caller, body, out),
-            Errand::Batch => verify::many(&caller, body, out),
-            Errand::Token => oauth::token(&caller, body, out),
-            Errand::Introspect => oauth::introspect(&caller, body, out),
+            Errand::Verify => verify::one(caller, authorization?, ahead, body, meanwhile, out),
+            Errand::Batch => {
+                meanwhile();
+                verify::many(caller, authorization?, body, out)
+            }
+            Errand::Token => {
+                meanwhile();
+                oauth::token(caller, authorization, body, out)
+            }
+            Errand::Introspect => {
+                meanwhile();
+                oauth::introspect(caller, authorization, body, out)
+            }
+        }
+    }
+}
+
+/// What is begun before a request's head is judged. It changes nothing, whoever asks.
+#[derive(Default)]
+pub struct Ahead<'a>(Option<verify::Ahead<'a>>);
+
+impl<'a> Ahead<'a> {
+    /// Looks at what is probably a body.
+    pub fn look(keeper: &'a Keeper, target: &str, body: &'a [u8]) -> Self {
+        Self(match Errand::at(target) {
+            Some(Errand::Verify) => verify::Ahead::look(keeper, body),
+            _ => None,
+        })
+    }
+
+    /// Goes on with it: the first piece of memory should have come.
+    pub fn go_on(&mut self) {
+        if let Some(ahead) = &mut self.0 {
+            ahead.go_on();
         }
     }
 }
 
 /// Whoever asks.
-struct Caller<'a> {
-    keeper: &'a Keeper,
-    memo: &'a Memo,
-    address: IpAddr,
-    /// Its `Authorization`, if it has one.
-    authorization: Option<&'a [u8]>,
+pub struct Caller<'a> {
+    /// Who answers.
+    pub keeper: &'a Keeper,
+    /// What is remembered of the connection.
+    pub memo: &'a Memo,
+    /// Where the caller is.
+    pub address: IpAddr,
 }

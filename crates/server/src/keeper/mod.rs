@@ -81,7 +81,8 @@ pub use signers::{Issuer, Issuers};
 pub use statuses::{STATUS_TTL, compressed, status_lists_uri, status_uri};
 pub use tokens::{AccessToken, Parent};
 pub use verify::{
-    AboutShown, Admitted, Answer, BATCH_MAX, Counting, Inadmissible, KeyShown, Question, Rules, Sought, Verifier, Wish,
+    AboutShown, Admitted, Answer, BATCH_MAX, Counting, Inadmissible, KeyShown, Question, Rules, Search, Sought,
+    Verifier, Wish,
 };
 
 use crate::clock::Clock;

@@ -1,6 +1,7 @@
 //! Verify: the question that everybody asks all the time. No store call, no write, no lock that a writer can hold.
 
 mod answer;
+mod search;
 
 use std::cell::Cell;
 
@@ -14,9 +15,9 @@ use keyholt_core::time::{Expiry, Moment, Rendered};
 use keyholt_core::verify::{Ask, Needed, Verification, explain, judge};
 
 pub use self::answer::{AboutShown, Answer, KeyShown, Wish};
+pub use self::search::{Search, Sought};
 use super::tokens::Credential;
 use super::{Keeper, Refusal, Unauthenticated};
-use crate::jose::is_compact;
 use crate::keyring::ring::Found;
 
 /// Most questions in one batch.
@@ -84,33 +85,10 @@ impl AsOf {
     }
 }
 
-/// What a presented credential is looked up by.
-#[derive(Debug)]
-pub struct Sought(By);
-
-#[derive(Debug)]
-enum By {
-    /// A secret, by its digest, where it has the form of one.
-    Digest(Result<Digest, Malformed>),
-    /// Something signed, by what it says.
-    Claims,
-}
-
-impl Sought {
-    fn digest(&self) -> Option<&Digest> {
-        match &self.0 {
-            By::Digest(digest) => digest.as_ref().ok(),
-            By::Claims => None,
-        }
-    }
-}
-
 /// The answer of an explanation: each rule in order.
 pub type Rules = Vec<(&'static str, Option<Denial>)>;
 
 const VERIFY: &str = "keyholt:verify";
-/// Questions of a batch whose look-ups wait for memory together.
-const TOGETHER: usize = 16;
 
 impl Keeper {
     /// Recognises a caller that wants to verify keys.
@@ -223,63 +201,7 @@ impl Keeper {
 
     /// Judges a presented credential for a verifier that was let in.
     pub fn judge_for<R>(&self, admitted: &Admitted, question: &Question<'_>, with: impl FnOnce(&Answer<'_>) -> R) -> R {
-        self.judge_sought(admitted, question, self.sought(question.credential), with)
-    }
-
-    /// Asks for the memory in which a credential is looked up, without waiting for it: what else there is to do for a request
-    /// is done meanwhile. The rest of the memory is asked for by [`Keeper::approach`].
-    pub fn seek(&self, credential: &str) -> Sought {
-        let sought = self.sought(credential);
-        if let Some(digest) = sought.digest() {
-            self.keyring.touch_index([digest]);
-        }
-        sought
-    }
-
-    /// Asks for the key to which the first piece of memory leads.
-    pub fn approach(&self, sought: &Sought) {
-        if let Some(digest) = sought.digest() {
-            self.keyring.touch_rows([digest]);
-        }
-    }
-
-    /// Judges many, in their order. While some of them wait for memory, the next ones are hashed.
-    pub fn judge_all_for(
-        &self,
-        admitted: &Admitted,
-        questions: &[Question<'_>],
-        mut with: impl FnMut(usize, &Answer<'_>),
-    ) {
-        let mut groups = questions.chunks(TOGETHER);
-        let mut place = 0;
-        let mut now = self.seek_all(groups.next());
-        while let Some((group, sought)) = now {
-            self.keyring.touch_rows(sought.iter().filter_map(Sought::digest));
-            let next = self.seek_all(groups.next());
-            for (question, sought) in group.iter().zip(sought) {
-                self.judge_sought(admitted, question, sought, |answer| with(place, answer));
-                place += 1;
-            }
-            now = next;
-        }
-    }
-
-    /// Seeks what a group of questions is about.
-    fn seek_all<'a, 'q>(&self, group: Option<&'a [Question<'q>]>) -> Option<(&'a [Question<'q>], [Sought; TOGETHER])> {
-        let group = group?;
-        let mut all = [const { Sought(By::Claims) }; TOGETHER];
-        for (sought, question) in all.iter_mut().zip(group) {
-            *sought = self.seek(question.credential);
-        }
-        Some((group, all))
-    }
-
-    fn sought(&self, credential: &str) -> Sought {
-        Sought(if is_compact(credential) {
-            By::Claims
-        } else {
-            By::Digest(self.digest(credential))
-        })
+        self.judge_sought(admitted, question, Sought::by(self, question.credential), with)
     }
 
     fn digest(&self, text: &str) -> Result<Digest, Malformed> {
@@ -291,7 +213,7 @@ impl Keeper {
         &self,
         admitted: &Admitted,
         question: &Question<'_>,
-        Sought(by): Sought,
+        sought: Sought,
         with: impl FnOnce(&Answer<'_>) -> R,
     ) -> R {
         let Admitted { project, as_of } = *admitted;
@@ -302,20 +224,21 @@ impl Keeper {
             as_of,
         };
         let text = question.credential;
-        let (digest, otherwise) = match by {
-            By::Digest(digest) => (digest, Denial::Malformed),
-            By::Claims => {
+        let (digest, near, otherwise) = match sought {
+            Sought::Digest(digest, near) => (digest, near, Denial::Malformed),
+            Sought::Claims => {
                 if let Some(token) = self.present_token(text) {
                     return self.judge_token(admitted, question, &token, with);
                 }
                 // A key that was imported may look like a token; it is one when no signing key of ours knows it.
-                (self.digest(text), Denial::Unknown)
+                (self.digest(text), None, Denial::Unknown)
             }
         };
         let Ok(digest) = digest else {
             return with(&denied(otherwise));
         };
-        let found = self.keyring.find(&digest).or_else(|| self.find_text_earlier(text));
+        let found = self.keyring.find_near(&digest, near);
+        let found = found.or_else(|| self.find_text_earlier(text));
         let owner = found.as_ref().and_then(|found| self.keyring.owner(found));
         let (Some(found), Some(owner)) = (found, owner) else {
             return with(&denied(Denial::Unknown));

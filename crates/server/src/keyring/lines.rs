@@ -2,7 +2,6 @@
 
 use std::{
     array, iter,
-    ops::Deref,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{
@@ -13,7 +12,7 @@ use std::{
     },
 };
 
-use arc_swap::{ArcSwap, Cache};
+use arc_swap::{ArcSwap, Cache, Guard};
 use prefetch_index::prefetch_index;
 
 /// Entries of one line: eight words are one cache line.
@@ -87,7 +86,7 @@ impl Lines {
     /// The index as it is now. Entries added later may be missing from it, so use it for one
     /// request (a batch takes it once) and drop it.
     #[must_use]
-    pub fn now(&self) -> impl Deref<Target = Arc<Array>> + use<> {
+    pub fn now(&self) -> Now {
         self.published.load()
     }
 
@@ -156,6 +155,9 @@ impl LinesReader {
         self.cache.load()
     }
 }
+
+/// The index at one moment, in one reader's hand.
+pub type Now = Guard<Arc<Array>>;
 
 /// The index at one moment.
 pub struct Array {

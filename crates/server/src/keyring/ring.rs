@@ -26,7 +26,7 @@ use uuid::Uuid;
 use super::directory::Directory;
 use super::holders::{OwnerEntry, Presence};
 use super::intern::Interned;
-use super::lines::{KeyHash, Lines};
+use super::lines::{Array, KeyHash, Lines, Now};
 use super::pages;
 use super::rows::{Row, Rows};
 use super::table::Table;
@@ -72,6 +72,16 @@ pub struct Found {
 }
 
 impl Found {
+    /// By a row of its own.
+    fn current(row: Row, number: u32) -> Self {
+        Self {
+            row,
+            number,
+            generation: Generation::from_number(row.digest[0]),
+            shown: Shown::Current,
+        }
+    }
+
     /// The key.
     pub fn key(&self) -> KeyId {
         KeyId::from_uuid(Uuid::from_u128(self.row.key))
@@ -212,12 +222,7 @@ impl Keyring {
         let found = self.by_digest.now().lookup(hash, |number| {
             let row = self.rows.read(number).filter(&is_it)?;
             let found = if row.flags & BESIDE == 0 {
-                Found {
-                    row,
-                    number,
-                    generation: Generation::from_number(row.digest[0]),
-                    shown: Shown::Current,
-                }
+                Found::current(row, number)
             } else {
                 let main = self.rows.read(row.owner).filter(|main| main.key == row.key)?;
                 let shown = if row.flags & FAMILY != 0 {
@@ -255,12 +260,7 @@ impl Keyring {
                     .rows
                     .read(number)
                     .filter(|row| row.key == id && row.flags & BESIDE == 0)?;
-                Some(Found {
-                    row,
-                    number,
-                    generation: Generation::from_number(row.digest[0]),
-                    shown: Shown::Current,
-                })
+                Some(Found::current(row, number))
             })
         })
     }
@@ -276,26 +276,39 @@ impl Keyring {
         &self.tallies
     }
 
-    /// Asks for the part of the index in which these digests are looked up, without waiting for it.
-    pub fn touch_index<'a>(&self, digests: impl IntoIterator<Item = &'a Digest>) {
-        let lines = self.by_digest.now();
-        for digest in digests {
-            lines.touch(hash_of(halves(digest)));
-        }
+    /// The index of digests as it is now, for one request.
+    pub fn index(&self) -> Now {
+        self.by_digest.now()
     }
 
-    /// Asks for the rows that the index has for these digests, without waiting for them, and for the words in which uses are
-    /// counted. The index itself was asked for before.
-    pub fn touch_rows<'a>(&self, digests: impl IntoIterator<Item = &'a Digest>) {
-        let lines = self.by_digest.now();
-        for digest in digests {
-            // The first candidate is nearly always the one.
-            lines.lookup(hash_of(halves(digest)), |number| {
-                self.rows.touch(number);
-                self.tallies.touch(number);
-                Some(())
-            });
-        }
+    /// Asks for the part of the index in which a digest is looked up, without waiting for it.
+    pub fn touch_index(index: &Array, digest: &Digest) {
+        index.touch(hash_of(halves(digest)));
+    }
+
+    /// Asks for the row to which the index leads from a digest, and for the word in which its uses are counted, without waiting
+    /// for them; tells which row that is. The index itself was asked for before.
+    pub fn touch_row(&self, index: &Array, digest: &Digest) -> Option<u32> {
+        // The first candidate is nearly always the one.
+        index.lookup(hash_of(halves(digest)), |number| {
+            self.rows.touch(number);
+            self.tallies.touch(number);
+            Some(number)
+        })
+    }
+
+    /// As [`find`](Self::find), but looks at one row before the index, if [`touch_row`](Self::touch_row) told of one.
+    pub fn find_near(&self, digest: &Digest, near: Option<u32>) -> Option<Found> {
+        near.and_then(|number| self.find_in(number, digest))
+            .or_else(|| self.find(digest))
+    }
+
+    /// What the index leads to nearly always: a key's own row, with its newest secret, as we wrote it.
+    fn find_in(&self, number: u32, digest: &Digest) -> Option<Found> {
+        let row = self.rows.read(number)?;
+        let found = Found::current(row, number);
+        let is_it = row.answers_to(halves(digest)) && row.flags & (BESIDE | TAMPERED) == 0;
+        (is_it && found.kind() != Kind::Session).then_some(found)
     }
 
     /// The same key as it is now, found by its row alone; `None` if it is gone or has another secret by now.

@@ -57,9 +57,23 @@ pub trait Service: 'static {
     /// Targets of the `POST` requests that [`Service::answer_plain`] may answer.
     const PLAIN_TARGETS: &'static [&'static str] = &[];
 
-    /// Answers a plain request at once, or leaves it to [`Service::answer`], which is given the same request.
-    fn answer_plain(&self, request: &Plain<'_>, answer: &mut PlainAnswer) -> Way {
-        let _ = (request, answer);
+    /// What [`Service::look_ahead`] begins.
+    type Ahead<'a>: Default
+    where
+        Self: 'a;
+
+    /// Sees what is probably the body of a plain request before its head is judged, so that memory can come meanwhile.
+    ///
+    /// SECURITY: nobody knows yet whether this is a request, so nothing may be changed, counted or told here.
+    fn look_ahead<'a>(&'a self, target: &'static str, body: &'a [u8]) -> Self::Ahead<'a> {
+        let _ = (target, body);
+        Default::default()
+    }
+
+    /// Answers a plain request at once, or leaves it to [`Service::answer`], which is given the same request. `ahead` was made
+    /// of the same body, or is the default.
+    fn answer_plain(&self, request: &Plain<'_>, ahead: Self::Ahead<'_>, answer: &mut PlainAnswer) -> Way {
+        let _ = (request, ahead, answer);
         Way::Long
     }
 

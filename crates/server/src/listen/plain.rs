@@ -45,15 +45,17 @@ pub(super) enum Part {
     Body,
 }
 
-/// Looks for a plain request at the beginning of `bytes`, and hands it to `with`.
+/// Looks for a plain request at the beginning of `bytes`, and hands it to `with`, together with what `ahead` made of the same
+/// body before the head was judged.
 ///
 /// SECURITY: whatever any two parsers might read differently is [`Found::Other`], and hyper and the checks around it get
 /// the same bytes from the first one on. So all rules about refusals are there, and here is none.
-pub(super) fn find<R>(
-    bytes: &[u8],
+pub(super) fn find<'a, A: Default, R>(
+    bytes: &'a [u8],
     targets: &[&'static str],
     header_bytes: usize,
-    with: impl FnOnce(&Plain<'_>) -> R,
+    ahead: impl FnOnce(&'static str, &'a [u8]) -> A,
+    with: impl FnOnce(&Plain<'_>, A) -> R,
 ) -> Found<R> {
     let Some((target, line)) = request_line(bytes, targets) else {
         let may_become_one = bytes.len() < REQUEST_LINE_MAX && targets.iter().any(|target| begins(bytes, target));
@@ -63,15 +65,20 @@ pub(super) fn find<R>(
             Found::Other
         };
     };
-    let mut room = [EMPTY_HEADER; HEADERS_MAX];
     let after_line = bytes.get(line..).unwrap_or_default();
+    let end = end_of_lines(after_line);
+    let likely_body = end.and_then(|end| after_line.get(end..));
+    let ahead = likely_body.map(|body| ahead(target, body));
+    let mut room = [EMPTY_HEADER; HEADERS_MAX];
     let (head, headers) = match httparse::parse_headers(after_line, &mut room) {
-        Ok(Status::Complete((length, headers))) if line + length <= header_bytes => (line + length, headers),
+        Ok(Status::Complete((length, headers))) if line + length <= header_bytes && end == Some(length) => {
+            (line + length, headers)
+        }
         Ok(Status::Partial) if bytes.len() < header_bytes.min(REQUEST_BYTES_MAX) => return Found::Part(Part::Head),
         Ok(_) | Err(_) => return Found::Other,
     };
     let (head, after) = bytes.split_at(head);
-    let Some(length) = body_length(headers).filter(|_| ends_all_lines_alike(head)) else {
+    let Some(length) = body_length(headers) else {
         return Found::Other;
     };
     match after.get(..length) {
@@ -79,7 +86,8 @@ pub(super) fn find<R>(
         None => Found::Other,
         Some(body) => {
             let plain = Plain { target, body, headers };
-            Found::Whole(head.len() + length, with(&plain))
+            let ahead = ahead.filter(|_| after.len() == length).unwrap_or_default();
+            Found::Whole(head.len() + length, with(&plain, ahead))
         }
     }
 }
@@ -105,9 +113,17 @@ fn begins(bytes: &[u8], target: &str) -> bool {
     bytes.iter().zip(line).all(|(byte, expected)| byte == expected)
 }
 
-/// Whether every line of a head ends in CR LF; the parser would let a bare LF pass.
-fn ends_all_lines_alike(head: &[u8]) -> bool {
-    memchr::memchr_iter(b'\n', head).all(|at| at > 0 && head.get(at - 1) == Some(&b'\r'))
+/// Where the first empty line ends, if it and every line before it end in CR LF; the parser would let a bare LF pass.
+fn end_of_lines(lines: &[u8]) -> Option<usize> {
+    let mut begin = 0;
+    for feed in memchr::memchr_iter(b'\n', lines) {
+        match lines.get(begin..feed)? {
+            [b'\r'] => return Some(feed + 1),
+            [.., b'\r'] => begin = feed + 1,
+            _ => return None,
+        }
+    }
+    None
 }
 
 /// The length of the body, if these headers frame it in the plain way: one `Host`, one `Content-Length` of digits, and
@@ -151,8 +167,17 @@ mod tests {
 
     /// `whole 70: hello`, `Head`, `Body` or `other`.
     fn found(bytes: impl AsRef<[u8]>) -> String {
-        let with = |plain: &Plain<'_>| String::from_utf8_lossy(plain.body).into_owned();
-        match find(bytes.as_ref(), &["/ask", "/ask/more"], 1024, with) {
+        let text = |body: &[u8]| String::from_utf8_lossy(body).into_owned();
+        let ahead = |target, body: &[u8]| format!("{target} {}", text(body));
+        let with = |plain: &Plain<'_>, ahead: String| {
+            let body = text(plain.body);
+            assert!(
+                ahead.is_empty() || ahead == format!("{} {body}", plain.target),
+                "{ahead}"
+            );
+            body
+        };
+        match find(bytes.as_ref(), &["/ask", "/ask/more"], 1024, ahead, with) {
             Found::Whole(length, body) => format!("whole {length}: {body}"),
             Found::Part(part) => format!("{part:?}"),
             Found::Other => "other".to_owned(),

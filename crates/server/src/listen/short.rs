@@ -207,9 +207,13 @@ impl<W: Stream, S: Service> ShortWay<'_, W, S> {
             answer.body.clear();
             // A panic here will come again on the long way, where it is answered.
             let find = || {
-                plain::find(rest, S::PLAIN_TARGETS, limits.header_bytes, |plain| {
-                    service.answer_plain(plain, answer)
-                })
+                plain::find(
+                    rest,
+                    S::PLAIN_TARGETS,
+                    limits.header_bytes,
+                    |target, body| service.look_ahead(target, body),
+                    |plain, ahead| service.answer_plain(plain, ahead, answer),
+                )
             };
             match catch_unwind(AssertUnwindSafe(find)) {
                 Ok(Found::Whole(length, Way::Short)) => {

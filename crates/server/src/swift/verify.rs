@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use super::Caller;
 use super::terse::Terse;
-use crate::keeper::{Admitted, BATCH_MAX, Counting, Question, Verifier};
+use crate::keeper::{Admitted, BATCH_MAX, Counting, Keeper, Question, Search, Sought, Verifier};
 
 /// About so long is an answer.
 const ANSWER_BYTES: usize = 384;
@@ -29,39 +29,64 @@ struct Remembered {
     verifier: Verifier,
 }
 
-/// Answers one question.
-pub(super) fn one(caller: &Caller<'_>, body: &[u8], out: &mut Vec<u8>) -> Option<()> {
-    match Terse::one(body) {
-        Some(terse) => answer(caller, terse.credential, || terse.question(), out),
-        None => {
-            let body: Body<'_> = serde_json::from_slice(body).ok()?;
-            answer(caller, body.credential, || body.question(), out)
-        }
+/// A question of the plainest spelling, whose key is being looked up.
+pub struct Ahead<'a> {
+    terse: Terse<'a>,
+    search: Search<'a>,
+    sought: Sought,
+}
+
+impl<'a> Ahead<'a> {
+    /// Reads it.
+    pub fn look(keeper: &'a Keeper, body: &'a [u8]) -> Option<Self> {
+        let terse = Terse::one(body)?;
+        let search = keeper.search();
+        let sought = search.seek(terse.credential);
+        Some(Self { terse, search, sought })
+    }
+
+    /// Asks for the key's row.
+    pub fn go_on(&mut self) {
+        self.search.approach(&mut self.sought);
     }
 }
 
-/// The caller is admitted last, because that counts as a use of its key: nothing after it may take the long way for a fault of
-/// the body.
-fn answer<'a>(
+/// Answers one question.
+pub(super) fn one(
     caller: &Caller<'_>,
-    credential: &str,
-    question: impl FnOnce() -> Option<Question<'a>>,
+    authorization: &[u8],
+    ahead: Option<Ahead<'_>>,
+    body: &[u8],
+    meanwhile: impl FnOnce(),
     out: &mut Vec<u8>,
 ) -> Option<()> {
-    let authorization = caller.authorization?;
     let keeper = caller.keeper;
-    // Whatever waits for memory is asked for before something that does not.
-    let sought = keeper.seek(credential);
-    let question = question()?;
-    keeper.approach(&sought);
+    let ahead = ahead.or_else(|| {
+        let mut ahead = Ahead::look(keeper, body)?;
+        ahead.go_on();
+        Some(ahead)
+    });
+    // Held to the end: letting go of the index is an atomic write.
+    let (question, _search, sought) = match ahead {
+        Some(Ahead { terse, search, sought }) => (terse.question()?, search, sought),
+        None => {
+            let body: Body<'_> = serde_json::from_slice(body).ok()?;
+            let search = keeper.search();
+            let mut sought = search.seek(body.credential);
+            let question = body.question()?;
+            search.approach(&mut sought);
+            (question, search, sought)
+        }
+    };
+    meanwhile();
+    // Last, because it counts as a use of the caller's key: nothing after it may take the long way for a fault of the body.
     let admitted = caller.admitted(authorization)?;
     keeper.judge_sought(&admitted, &question, sought, |answer| answer.write_json(None, out));
     Some(())
 }
 
 /// Answers many.
-pub(super) fn many(caller: &Caller<'_>, body: &[u8], out: &mut Vec<u8>) -> Option<()> {
-    let authorization = caller.authorization?;
+pub(super) fn many(caller: &Caller<'_>, authorization: &[u8], body: &[u8], out: &mut Vec<u8>) -> Option<()> {
     let questions = Terse::many(body).or_else(|| {
         let body: BatchBody<'_> = serde_json::from_slice(body).ok()?;
         let few = body.items.len() <= BATCH_MAX;

@@ -13,7 +13,7 @@ use keyholt_core::secret::{Credentials, Digest};
 use keyholt_core::text::{Cause, Description, Metadata, Name};
 use keyholt_core::time::{Expiry, Moment};
 use keyholt_core::verify::{Shown, Stopped};
-use keyholt_server::keyring::ring::{Integrity, Keyring};
+use keyholt_server::keyring::ring::{Found, Integrity, Keyring};
 
 use crate::house::{House, Seeded, seeded};
 
@@ -157,8 +157,17 @@ impl History {
                 live.insert(*digest.as_bytes(), (key, Shown::Retiring { until }));
             }
         }
-        for digest in &self.digests {
-            let found = self.ring.find(&Digest::from_bytes(*digest));
+        let index = self.ring.index();
+        let nobody = u32::try_from(2 * KEYS).unwrap();
+        for (digest, any) in self.digests.iter().zip((0..=nobody).cycle()) {
+            let sought = Digest::from_bytes(*digest);
+            let found = self.ring.find(&sought);
+            // Wherever it is looked for first, the same is found.
+            for near in [self.ring.touch_row(&index, &sought), Some(any)] {
+                let beside = self.ring.find_near(&sought, near);
+                let told = |found: &Found| (found.key(), found.number(), found.shown, found.generation());
+                assert_eq!(beside.as_ref().map(told), found.as_ref().map(told), "near {near:?}");
+            }
             match (found, live.get(digest)) {
                 (None, None) => {}
                 (Some(found), Some((key, shown))) => {

@@ -11,7 +11,7 @@ use keyholt_core::owner::Owner;
 use keyholt_server::front::{Door, Front, Worker};
 use keyholt_server::http::{Settings, router};
 use keyholt_server::listen::{self, Handle, Limits, Transport};
-use keyholt_server::swift::{Asked, Memo};
+use keyholt_server::swift::{Ahead, Asked, Caller, Memo};
 use serde_json::{Value, json};
 
 use crate::house::{Held, House, Wishes, wish};
@@ -278,9 +278,13 @@ fn takes_the_short_way(house: &House, path: &str, headers: &str, form: &str) -> 
     let authorization = authorization.map(|text| ("authorization", text.as_bytes()));
     let kind = ("content-type", &b"application/x-www-form-urlencoded"[..]);
     let asked = Asked::read(path, authorization.into_iter().chain([kind])).unwrap();
-    let here = "127.0.0.1".parse().unwrap();
+    let caller = Caller {
+        keeper: &house.keeper,
+        memo: &Memo::default(),
+        address: "127.0.0.1".parse().unwrap(),
+    };
     let mut out = Vec::new();
-    let answered = asked.answer(&house.keeper, &Memo::default(), here, form.as_bytes(), &mut out);
+    let answered = asked.answer(&caller, Ahead::default(), form.as_bytes(), || (), &mut out);
     answered.is_some()
 }
 

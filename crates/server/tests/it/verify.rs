@@ -6,8 +6,8 @@ use keyholt_core::owner::Owner;
 use keyholt_core::rotate::Grace;
 use keyholt_core::text::{Audience, Cause, Environment, Origin};
 use keyholt_core::time::Span;
-use keyholt_core::verify::Ask;
-use keyholt_server::keeper::{Counting, Question};
+use keyholt_core::verify::{Ask, Verification};
+use keyholt_server::keeper::{Counting, Question, Sought};
 
 use crate::house::{House, Wishes, needed, wish};
 
@@ -270,6 +270,55 @@ async fn a_retired_secret_works_until_its_grace_ends() {
     house.advance(Span::millis(1));
     assert_eq!(house.code(&first.secret, &[]), "unknown");
     assert_eq!(house.code(&second, &[]), "valid");
+}
+
+#[tokio::test]
+async fn what_changes_between_two_steps_of_a_look_up_is_seen() {
+    for (change, told) in [
+        ("nothing", "valid"),
+        ("revoked", "revoked"),
+        ("rotated", "valid"),
+        ("replaced", "unknown"),
+        ("deleted", "unknown"),
+        ("another in its place", "unknown"),
+    ] {
+        let house = House::open().await;
+        let alice = Owner::User(house.user("alice").await.id);
+        let key = house.issue(wish(alice, "key").scopes(&[])).await;
+        let api = house.verifier().await;
+        let verifier = house.keeper.verifier(&api.secret, None).unwrap();
+        let question = Question {
+            credential: &key.secret,
+            ask: Ask::default(),
+            counting: Counting::Counted,
+        };
+        let search = house.keeper.search();
+        let mut sought = search.seek(question.credential);
+        search.approach(&mut sought);
+        assert!(
+            matches!(sought, Sought::Digest(Ok(_), Some(_))),
+            "the row is known: {sought:?}"
+        );
+        match change {
+            "nothing" => {}
+            "revoked" => drop(house.revoke(key.id(), "leaked").await),
+            "rotated" => drop(house.rotate(key.id(), Grace::For(Span::hours(1))).await),
+            "replaced" => drop(house.rotate(key.id(), Grace::For(Span::millis(0))).await),
+            "deleted" => house.delete(key.id()).await,
+            _ => {
+                house.delete(key.id()).await;
+                house.issue(wish(alice, "other").scopes(&[])).await;
+            }
+        }
+        let admitted = house.keeper.admit(&verifier).unwrap();
+        let code = house
+            .keeper
+            .judge_sought(&admitted, &question, sought, |answer| match &answer.verification {
+                Verification::Granted(_) => "valid",
+                Verification::Denied(denial) => denial.code().as_str(),
+            });
+        assert_eq!(code, told, "{change}");
+    }
 }
 
 #[tokio::test]

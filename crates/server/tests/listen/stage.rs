@@ -35,7 +35,9 @@ impl Service for Echo {
     // Most stories post to `/x`, so they are told on the short way as far as it leads.
     const PLAIN_TARGETS: &'static [&'static str] = &["/x", "/plain", "/plain-panic", "/plain-large"];
 
-    fn answer_plain(&self, request: &Plain<'_>, answer: &mut PlainAnswer) -> Way {
+    type Ahead<'a> = ();
+
+    fn answer_plain(&self, request: &Plain<'_>, (): (), answer: &mut PlainAnswer) -> Way {
         answer.header_lines.extend_from_slice(b"x-way: short\r\n");
         match request.target {
             "/plain-panic" => panic!("as the test asked"),
