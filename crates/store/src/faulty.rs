@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use keyholt_core::audit::Noun;
@@ -37,6 +38,8 @@ pub enum Fault {
     FeedUnavailable,
     /// Usage cannot be noted. Everything else works.
     UsageUnavailable,
+    /// Noting usage takes so long, however little it is. Everything works.
+    UsageSlow(Duration),
     /// Nothing works.
     Unavailable,
 }
@@ -207,8 +210,11 @@ impl<S: Store> Store for Faulty<S> {
 
     async fn note_usage(&self, usage: &[UsageDelta]) -> Result<(), StoreError> {
         self.write("note_usage")?;
-        if self.state().fault == Fault::UsageUnavailable {
-            return Err(unavailable());
+        let fault = self.state().fault;
+        match fault {
+            Fault::UsageUnavailable => return Err(unavailable()),
+            Fault::UsageSlow(takes) => tokio::time::sleep(takes).await,
+            _ => {}
         }
         self.inner.note_usage(usage).await
     }

@@ -393,6 +393,27 @@ mod tests {
         assert_eq!(book.lost(), 0);
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn on_a_slow_disk_a_few_uses_are_written_soon_and_many_with_rests() {
+        let takes = Duration::from_millis(50);
+        for (keys, least, most) in [
+            (20, takes, takes * 2),
+            (2 * u128::from(BATCH), takes * 2 * (1 + REST), takes * 2 * (2 + REST)),
+        ] {
+            let book = UsageBook::new();
+            let store = Faulty::new(Memory::new());
+            store.fail(Fault::UsageSlow(takes));
+            for number in 0..keys {
+                book.note(key(number), UseOutcome::Granted, NOON, None);
+            }
+            let began = Instant::now();
+            book.flush(&store, &nobody(), Pace::Steady).await.unwrap();
+            let took = began.elapsed();
+            assert!(least <= took && took <= most, "{keys} keys: {took:?}");
+            assert!(kept(&book).is_empty());
+        }
+    }
+
     #[test]
     fn a_full_write_is_followed_by_a_long_rest_and_a_small_one_by_hardly_any() {
         let took = Duration::from_millis(40);
