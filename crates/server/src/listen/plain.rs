@@ -209,6 +209,20 @@ mod tests {
     }
 
     #[test]
+    fn what_was_made_ahead_of_the_head_is_handed_on_if_it_was_made_of_the_body() {
+        for (behind, handed_on) in [("", true), ("P", false), ("hello", false)] {
+            let bytes = format!("{HEAD}\r\nhello{behind}");
+            let ahead = |_: &str, body: &[u8]| Some(body.to_vec());
+            let with = |plain: &Plain<'_>, ahead: Option<Vec<u8>>| ahead.as_deref() == Some(plain.body);
+            let found = find(bytes.as_bytes(), &["/ask"], 1024, ahead, with);
+            assert!(
+                matches!(found, Found::Whole(_, same) if same == handed_on),
+                "{behind:?}"
+            );
+        }
+    }
+
+    #[test]
     fn whatever_could_be_read_in_two_ways_is_left_to_others() {
         for header in [
             "Content-Length: 5",
