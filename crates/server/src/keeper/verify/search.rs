@@ -4,6 +4,8 @@
 //! about as long as all the rest of a verify. Asking for memory is no help where the next thing is an atomic write, which waits
 //! for everything before it: so the index is taken in hand once, before the first step.
 
+use std::cell::OnceCell;
+
 use keyholt_core::secret::{Digest, Malformed};
 
 use super::{Admitted, Answer, Keeper, Question};
@@ -36,7 +38,8 @@ impl Sought {
 /// The look-ups of one request.
 pub struct Search<'k> {
     keeper: &'k Keeper,
-    index: Now,
+    /// In hand from the first look-up on: a mistyped secret needs none.
+    index: OnceCell<Now>,
 }
 
 impl Search<'_> {
@@ -44,7 +47,7 @@ impl Search<'_> {
     pub fn seek(&self, credential: &str) -> Sought {
         let sought = Sought::by(self.keeper, credential);
         if let Sought::Digest(Ok(digest), _) = &sought {
-            Keyring::touch_index(&self.index, digest);
+            Keyring::touch_index(self.index(), digest);
         }
         sought
     }
@@ -52,8 +55,12 @@ impl Search<'_> {
     /// Second step: asks for the row to which the line leads. The last one is [`Keeper::judge_sought`].
     pub fn approach(&self, sought: &mut Sought) {
         if let Sought::Digest(Ok(digest), near) = sought {
-            *near = self.keeper.keyring.touch_row(&self.index, digest);
+            *near = self.keeper.keyring.touch_row(self.index(), digest);
         }
+    }
+
+    fn index(&self) -> &Now {
+        self.index.get_or_init(|| self.keeper.keyring.index())
     }
 
     fn seek_all<'a, 'q>(&self, group: Option<&'a [Question<'q>]>) -> Option<(&'a [Question<'q>], [Sought; TOGETHER])> {
@@ -71,7 +78,7 @@ impl Keeper {
     pub fn search(&self) -> Search<'_> {
         Search {
             keeper: self,
-            index: self.keyring.index(),
+            index: OnceCell::new(),
         }
     }
 
