@@ -1,8 +1,7 @@
 //! Looking credentials up in steps: there is something else to do while memory is on its way.
 //!
-//! Among millions of keys a look-up waits twice, for a line of the index and for the row that it leads to, and both waits are
-//! about as long as all the rest of a verify. Asking for memory is no help where the next thing is an atomic write, which waits
-//! for everything before it: so the index is taken in hand once, before the first step.
+//! Among millions of keys a look-up waits twice, for a line of the index and for the row that it leads to; neither is in a cache.
+//! An atomic write between the steps would wait for them too, so the index is taken in hand once.
 
 use std::cell::OnceCell;
 
