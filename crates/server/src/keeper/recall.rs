@@ -1,7 +1,6 @@
 //! What a client may ask and end of what was given out: introspection, and revocation before the end.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use keyholt_core::actor::{Action, Source, Verify};
 use keyholt_core::audit::{ActorRef, Noun};
@@ -9,7 +8,7 @@ use keyholt_core::id::{KeyId, ProjectId, SYSTEM};
 use keyholt_core::key::Kind;
 use keyholt_core::owner::Owner;
 use keyholt_core::refresh_token::RefreshToken;
-use keyholt_core::scope::Wanted;
+use keyholt_core::scope::{ScopeSet, Wanted};
 use keyholt_core::text::{Cause, TextError};
 use keyholt_core::time::Expiry;
 use keyholt_core::token::{RECALLED_MAX, RevokedToken, Token, forget, recall};
@@ -24,56 +23,66 @@ use super::{Keeper, Parent, Refusal, Unauthenticated};
 const FORGOTTEN_MAX: usize = 1_000;
 
 /// What is told about a credential that is good.
-#[derive(Clone, Debug)]
-pub struct Introspected {
+#[derive(Debug)]
+pub struct Introspected<'a> {
     /// The key that it is, or that it hangs on.
     pub key: KeyId,
     /// Its project.
     pub project: ProjectId,
     /// The name of its project as an issuer.
-    pub issuer: String,
+    pub issuer: &'a str,
     /// Whom it acts for.
     pub owner: Owner,
     /// How people name the owner.
-    pub owner_handle: String,
-    /// What it may do now, as OAuth writes it.
-    pub scope: String,
+    pub owner_handle: &'a str,
+    /// What it may do now.
+    pub scope: &'a ScopeSet,
     /// When it stops by itself.
     pub expiry: Expiry,
     /// As what it was shown.
-    pub shown: ShownAs,
+    pub shown: ShownAs<'a>,
 }
 
 /// As what a credential was shown.
-#[derive(Clone, Debug)]
-pub enum ShownAs {
+#[derive(Clone, Copy, Debug)]
+pub enum ShownAs<'a> {
     /// A key, by its secret.
     Secret,
     /// An access token.
-    Token(Arc<Token>),
+    Token(&'a Token),
     /// The newest refresh token of a session.
     Refresh,
 }
 
 impl Keeper {
-    /// What there is to know about a credential, where it is good and the caller may know of it: its own, or, with the scope
-    /// to verify, any of its project. `None` says no more than that.
-    pub async fn introspect(&self, caller: &Parent, text: &str) -> Result<Option<Introspected>, Refusal> {
+    /// Hands on what there is to know about a credential, where it is good and the caller may know of it: its own, or, with
+    /// the scope to verify, any of its project. `None` says no more than that.
+    pub async fn introspect<R>(
+        &self,
+        caller: &Parent,
+        text: &str,
+        with: impl FnOnce(&Introspected<'_>) -> R,
+    ) -> Result<Option<R>, Refusal> {
         if let Ok(refresh) = RefreshToken::parse(text) {
             let session = self.by_newest_token(&refresh).await?;
-            return Ok(session.and_then(|(_, found)| self.told(caller, &found.into(), ShownAs::Refresh)));
+            return Ok(session.and_then(|(_, found)| self.told(caller, &found.into(), ShownAs::Refresh, with)));
         }
-        let Some(shown) = self.present(text) else {
-            return Ok(None);
-        };
-        let shown_as = shown.token.clone().map_or(ShownAs::Secret, ShownAs::Token);
-        Ok(self.told(caller, &shown, shown_as))
+        Ok(self.present(text).and_then(|shown| {
+            let shown_as = shown.token.as_deref().map_or(ShownAs::Secret, ShownAs::Token);
+            self.told(caller, &shown, shown_as, with)
+        }))
     }
 
-    fn told(&self, caller: &Parent, shown: &Credential, shown_as: ShownAs) -> Option<Introspected> {
-        let wanted = Wanted::parse(Verify::SCOPE).ok()?;
+    fn told<R>(
+        &self,
+        caller: &Parent,
+        shown: &Credential,
+        shown_as: ShownAs<'_>,
+        with: impl FnOnce(&Introspected<'_>) -> R,
+    ) -> Option<R> {
         let (home, may_verify) = self.dossier(&caller.0, |dossier, _| {
-            (dossier.project, dossier.effective().covers(wanted))
+            let verify = Wanted::action(Verify::SCOPE);
+            (dossier.project, dossier.effective().covers(verify))
         })?;
         let now = self.now();
         let told = self.dossier(shown, |dossier, owner| {
@@ -83,15 +92,17 @@ impl Keeper {
             if !may || standing(dossier, now).is_some() {
                 return None;
             }
-            Some(Introspected {
-                key: dossier.key,
-                project: dossier.project,
-                issuer: self.with_issuer(dossier.project, |issuer| Some(issuer?.name.to_string()))?,
-                owner: dossier.owner,
-                owner_handle: owner.handle.to_string(),
-                scope: dossier.effective().to_string(),
-                expiry: dossier.ends(),
-                shown: shown_as,
+            self.with_issuer(dossier.project, |issuer| {
+                Some(with(&Introspected {
+                    key: dossier.key,
+                    project: dossier.project,
+                    issuer: &issuer?.name,
+                    owner: dossier.owner,
+                    owner_handle: &owner.handle,
+                    scope: &dossier.effective(),
+                    expiry: dossier.ends(),
+                    shown: shown_as,
+                }))
             })
         });
         told.flatten()

@@ -1,9 +1,11 @@
 //! Signing keys as the keeper holds them: which signs, which are believed, and how new ones come to be.
 
-use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, OnceLock, PoisonError};
+mod recognise;
 
-use arc_swap::{ArcSwap, ArcSwapOption, Guard};
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock, PoisonError};
+
+use arc_swap::{ArcSwap, Guard};
 use keyholt_core::actor::{Actor, ReadProject, Source, Subject, WriteProject};
 use keyholt_core::audit::{Noun, Target};
 use keyholt_core::bond::{BondError, Masters};
@@ -14,18 +16,14 @@ use keyholt_core::seal::MasterKey;
 use keyholt_core::signing::{self, Algorithm, FreshPair, SIGNING_KEYS_MAX, SigningKey};
 use keyholt_core::text::{Cause, RequestKey};
 use keyholt_core::time::{Moment, Span};
-use keyholt_core::token::Token;
 use keyholt_store::CommitError;
 use zeroize::Zeroizing;
 
+pub(super) use self::recognise::Recognised;
+use self::recognise::SeenTokens;
 use super::{Attempt, Keeper, OpenError, Refusal, TRIES};
-use crate::jose::{ACCESS_TOKEN, Compact, Envelope, Pair, Signer, Verifier, header};
+use crate::jose::{Envelope, Pair, Signer, Verifier, header};
 use crate::keyring::ring::Keyring;
-
-/// Tokens whose signatures are remembered.
-const SEEN_MAX: usize = 1 << 16;
-/// How much later than ours another node's clock may be.
-const CLOCKS_APART: Span = Span::secs(60);
 
 /// What issuers are called.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -59,7 +57,7 @@ pub(super) struct Signers {
     held: ArcSwap<Held>,
     /// One key is made at a time.
     turn: tokio::sync::Mutex<()>,
-    seen: LazyLock<Box<[ArcSwapOption<Seen>]>>,
+    seen: SeenTokens,
 }
 
 #[derive(Default)]
@@ -87,14 +85,6 @@ struct HeldKey {
     signer: OnceLock<Option<Signer>>,
 }
 
-/// A token whose signature was checked. Only the signature is remembered: standing never is.
-struct Seen {
-    digest: [u8; 32],
-    as_of: u64,
-    key: Arc<HeldKey>,
-    token: Arc<Token>,
-}
-
 impl Signers {
     pub(super) fn new(masters: &Masters, issuers: Issuers) -> Result<Self, OpenError> {
         let envelope = |master: &MasterKey| Envelope::new(&master.envelope()).map_err(|_| BondError::Other);
@@ -107,7 +97,7 @@ impl Signers {
                 ..Held::default()
             }),
             turn: tokio::sync::Mutex::default(),
-            seen: LazyLock::new(|| (0..SEEN_MAX).map(|_| ArcSwapOption::empty()).collect()),
+            seen: SeenTokens::new(),
         })
     }
 
@@ -261,48 +251,6 @@ impl Keeper {
     /// Where clients reach this service.
     pub fn base_url(&self) -> &str {
         &self.signers.issuers.base
-    }
-
-    /// The token that a text is, where its signature is that of a key of ours that is believed now, and its claims are
-    /// those of an access token of that key's project.
-    pub(super) fn recognise(&self, text: &str) -> Option<Arc<Token>> {
-        let held = self.signers.held(&self.keyring);
-        let now = self.now();
-        let digest: [u8; 32] = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes())
-            .as_ref()
-            .try_into()
-            .ok()?;
-        let at = usize::from(u16::from_be_bytes([digest[0], digest[1]]));
-        let place = self.signers.seen.get(at);
-        if let Some(seen) = place.map(ArcSwapOption::load)
-            && let Some(seen) = seen.as_ref()
-            && seen.digest == digest
-            && seen.as_of == held.as_of
-        {
-            return seen.key.record.is_believed(now).then(|| Arc::clone(&seen.token));
-        }
-        let compact = Compact::parse(text).ok()?;
-        if compact.header.typ.as_deref() != Some(ACCESS_TOKEN) {
-            return None;
-        }
-        let (key, issuer) = held.keys.get(compact.header.kid.as_deref()?)?;
-        if !key.record.is_believed(now) {
-            return None;
-        }
-        let payload = compact.verified(key.verifier()?).ok()?;
-        let token = Arc::new(Token::read(payload, issuer.project, &issuer.name).ok()?);
-        if token.issued_at > now.plus(CLOCKS_APART) {
-            return None;
-        }
-        if let Some(place) = place {
-            place.store(Some(Arc::new(Seen {
-                digest,
-                as_of: held.as_of,
-                key: Arc::clone(key),
-                token: Arc::clone(&token),
-            })));
-        }
-        Some(token)
     }
 
     /// Signs claims with the issuer's key, which is made where there is none yet.

@@ -21,6 +21,7 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::attempt::Attempt;
+use super::signers::Recognised;
 use super::statuses::status_claim;
 use super::{Issuer, Keeper, Refusal, Unauthenticated};
 use crate::jose::{ACCESS_TOKEN, is_compact};
@@ -29,12 +30,11 @@ use crate::keyring::holders::{OwnerEntry, Presence};
 use crate::keyring::ring::Found;
 
 /// What somebody showed, as far as something of ours answers to it; not judged yet.
-#[derive(Clone)]
 pub(super) struct Credential {
     /// The key that it is, or that it hangs on.
     pub(super) found: Found,
     /// The token, where that was shown and not the secret itself.
-    pub(super) token: Option<Arc<Token>>,
+    pub(super) token: Option<Recognised>,
 }
 
 impl From<Found> for Credential {
@@ -92,7 +92,7 @@ impl Keeper {
         self.hung(self.recognise(text)?)
     }
 
-    fn hung(&self, token: Arc<Token>) -> Option<Credential> {
+    fn hung(&self, token: Recognised) -> Option<Credential> {
         let found = match token.generation {
             Some(generation) => self.keyring.find_generation(token.parent, generation),
             None => self.keyring.find_key(token.parent),
@@ -114,7 +114,7 @@ impl Keeper {
         credential: &Credential,
         with: impl FnOnce(&Dossier<'_>, &OwnerEntry) -> R,
     ) -> Option<R> {
-        let Some(token) = &credential.token else {
+        let Some(token) = credential.token.as_deref() else {
             return self.keyring.dossier(&credential.found, with);
         };
         let recall = self.keyring.recall(token.id);

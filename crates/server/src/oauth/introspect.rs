@@ -24,30 +24,30 @@ use crate::keeper::{Introspected, ShownAs};
 pub async fn introspect(State(door): State<Door>, posted: Posted) -> Result<Response, OAuthFail> {
     let caller = posted.client(&door.keeper)?;
     let token = posted.form.need("token")?;
-    let told = door.keeper.introspect(&caller, token).await?;
-    Ok(json(&told.map_or_else(Introspection::default, shown)))
+    let told = door.keeper.introspect(&caller, token, shown).await?;
+    Ok(json(&told.unwrap_or_default()))
 }
 
 /// What is known, in the words of the RFC.
-pub fn shown(told: Introspected) -> Introspection {
+pub fn shown(told: &Introspected<'_>) -> Introspection {
     let seconds = |at: Moment| at.ms() / 1_000;
-    let (token, is_refresh) = match &told.shown {
-        ShownAs::Token(token) => (Some(token.as_ref()), false),
+    let (token, is_refresh) = match told.shown {
+        ShownAs::Token(token) => (Some(token), false),
         ShownAs::Secret => (None, false),
         ShownAs::Refresh => (None, true),
     };
     Introspection {
         active: true,
         // SECURITY: a service that was shown a refresh token where an access token belongs finds nothing to go by.
-        scope: (!is_refresh).then_some(told.scope),
+        scope: (!is_refresh).then(|| told.scope.to_string()),
         client_id: Some(told.key.to_string()),
-        username: Some(told.owner_handle),
+        username: Some(told.owner_handle.to_owned()),
         token_type: Some(if is_refresh { "refresh_token" } else { "Bearer" }.to_owned()),
         exp: told.expiry.at().map(seconds),
         iat: token.map(|token| seconds(token.issued_at)),
         sub: Some(token.map_or_else(|| told.key.to_string(), |token| token.subject.clone())),
         aud: token.map(|token| token.audience.to_string()),
-        iss: Some(told.issuer),
+        iss: Some(told.issuer.to_owned()),
         jti: token.map(|token| token.id.to_string()),
         act: token.and_then(|token| acting(&token.actors)),
         project: Some(told.project.to_string()),

@@ -1,7 +1,6 @@
 //! The short way for OAuth: client credentials become an access token, and a token is asked about.
 
 use futures_util::FutureExt;
-use keyholt_api::oauth::Introspection;
 
 use super::Caller;
 use crate::keeper::Parent;
@@ -33,9 +32,13 @@ pub(super) fn introspect(
     let form = Form::read(body).ok()?;
     let text = form.get("token")?;
     let client = caller.client(authorization, &form)?;
-    let told = caller.keeper.introspect(&client, text).now_or_never()?.ok()?;
+    let told = caller
+        .keeper
+        .introspect(&client, text, introspect::shown)
+        .now_or_never()?
+        .ok()?;
     caller.keeper.count_use(&client, caller.address);
-    serde_json::to_writer(out, &told.map_or_else(Introspection::default, introspect::shown)).ok()
+    serde_json::to_writer(out, &told.unwrap_or_default()).ok()
 }
 
 impl Caller<'_> {

@@ -80,7 +80,7 @@ async fn verifying_makes_no_store_call() {
                     Verification::Denied(denial) => denial.code().as_str(),
                 });
             assert_eq!(told.unwrap(), *expected);
-            let told = house.keeper.introspect(&caller, credential).await.unwrap();
+            let told = house.keeper.introspect(&caller, credential, |_| ()).await.unwrap();
             assert_eq!(
                 told.is_some(),
                 ["valid", "insufficient_scope"].contains(expected),
