@@ -12,7 +12,7 @@ use std::{
     },
 };
 
-use arc_swap::{ArcSwap, Cache, Guard};
+use arc_swap::{ArcSwap, Guard};
 use prefetch_index::prefetch_index;
 
 /// Entries of one line: eight words are one cache line.
@@ -50,7 +50,7 @@ const ROW: u64 = PASSED - 1;
 /// The index never stops to grow: each insert moves a few lines to the larger array that is
 /// being built beside it, and the last one swaps the two. Readers go on in the old one meanwhile.
 pub struct Lines {
-    published: Arc<ArcSwap<Array>>,
+    published: ArcSwap<Array>,
     state: Mutex<State>,
 }
 
@@ -63,7 +63,7 @@ impl Lines {
     pub fn with_capacity(entries: usize) -> Self {
         let array = Arc::new(Array::empty(lines_for(entries, LOADED_PERCENT)));
         Self {
-            published: Arc::new(ArcSwap::new(Arc::clone(&array))),
+            published: ArcSwap::new(Arc::clone(&array)),
             state: Mutex::new(State {
                 current: Counted::new(array),
                 growth: Growth::Resting,
@@ -88,14 +88,6 @@ impl Lines {
     #[must_use]
     pub fn now(&self) -> Now {
         self.published.load()
-    }
-
-    /// A way to [`now`](Lines::now) without an atomic write, for a thread to keep.
-    #[must_use]
-    pub fn reader(&self) -> LinesReader {
-        LinesReader {
-            cache: Cache::new(Arc::clone(&self.published)),
-        }
     }
 
     /// The one writer; others wait until it is dropped.
@@ -138,21 +130,6 @@ impl Lines {
             longest_miss: longest,
             bytes: (lines + building) * size_of::<Line>(),
         }
-    }
-}
-
-/// A thread's own way to the index. It keeps the array it used last in memory, even a replaced
-/// one, until it is used again.
-#[derive(Clone)]
-pub struct LinesReader {
-    cache: Cache<Arc<ArcSwap<Array>>, Arc<Array>>,
-}
-
-impl LinesReader {
-    /// As [`Lines::now`].
-    #[inline]
-    pub fn now(&mut self) -> &Array {
-        self.cache.load()
     }
 }
 

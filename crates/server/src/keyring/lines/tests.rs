@@ -156,7 +156,6 @@ fn readers_find_every_entry_at_every_moment_of_growth() {
         let readers = [1_u32, 2].map(|seed| {
             let (lines, known) = (&lines, &known);
             scope.spawn(move || {
-                let mut reader = lines.reader();
                 let mut looks = seed;
                 loop {
                     let count = known.load(Ordering::Acquire);
@@ -166,7 +165,7 @@ fn readers_find_every_entry_at_every_moment_of_growth() {
                     looks = looks.wrapping_add(1);
                     if let Some(row) = (spread(looks) as u32).checked_rem(count) {
                         assert!(finds(lines, row), "missed {row} of {count}");
-                        let newest = reader
+                        let newest = lines
                             .now()
                             .lookup(spread(count - 1), |row| (row == count - 1).then_some(()));
                         assert!(newest.is_some(), "missed the newest, {count}");
