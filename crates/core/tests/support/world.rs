@@ -349,6 +349,7 @@ fn register(secret: &str) {
     if let Ok(folder) = std::env::var("KEYHOLT_TEST_CANARY") {
         let path = std::path::Path::new(&folder).join("secrets");
         let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
-        writeln!(file.unwrap(), "{secret}").unwrap();
+        // In one write, line end and all: other tests append at the same time.
+        file.unwrap().write_all(format!("{secret}\n").as_bytes()).unwrap();
     }
 }

@@ -345,6 +345,8 @@ fn register_secrets() {
             .append(true)
             .open(Path::new(&folder).join("secrets"))
             .unwrap();
-        writeln!(list, "{CREDENTIAL}\n{REVEALED}\n{PASSWORD}").unwrap();
+        // In one write, line end and all: other tests append at the same time.
+        let lines = format!("{CREDENTIAL}\n{REVEALED}\n{PASSWORD}\n");
+        list.write_all(lines.as_bytes()).unwrap();
     });
 }

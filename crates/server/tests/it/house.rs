@@ -100,7 +100,8 @@ pub fn canary(secret: &str) {
             .append(true)
             .open(path)
             .unwrap();
-        writeln!(file, "{secret}").unwrap();
+        // In one write, line end and all: other tests append at the same time.
+        file.write_all(format!("{secret}\n").as_bytes()).unwrap();
     }
 }
 
