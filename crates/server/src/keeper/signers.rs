@@ -19,7 +19,7 @@ use keyholt_core::time::{Moment, Span};
 use keyholt_store::CommitError;
 use zeroize::Zeroizing;
 
-pub(super) use self::recognise::Recognised;
+pub(super) use self::recognise::HeldToken;
 use self::recognise::SeenTokens;
 use super::{Attempt, Keeper, OpenError, Refusal, TRIES};
 use crate::jose::{Envelope, Pair, Signer, Verifier, header};

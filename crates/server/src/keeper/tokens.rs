@@ -21,7 +21,7 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::attempt::Attempt;
-use super::signers::Recognised;
+use super::signers::HeldToken;
 use super::statuses::status_claim;
 use super::{Issuer, Keeper, Refusal, Unauthenticated};
 use crate::jose::{ACCESS_TOKEN, is_compact};
@@ -34,7 +34,7 @@ pub(super) struct Credential {
     /// The key that it is, or that it hangs on.
     pub(super) found: Found,
     /// The token, where that was shown and not the secret itself.
-    pub(super) token: Option<Recognised>,
+    pub(super) token: Option<HeldToken>,
 }
 
 impl From<Found> for Credential {
@@ -92,7 +92,7 @@ impl Keeper {
         self.hung(self.recognise(text)?)
     }
 
-    fn hung(&self, token: Recognised) -> Option<Credential> {
+    fn hung(&self, token: HeldToken) -> Option<Credential> {
         let found = match token.generation {
             Some(generation) => self.keyring.find_generation(token.parent, generation),
             None => self.keyring.find_key(token.parent),

@@ -39,12 +39,12 @@ impl SeenTokens {
     }
 }
 
-/// A token that was recognised.
+/// A token that was recognised, in hand for one request.
 ///
 /// Held where it is remembered: with a count of its own, all threads that are shown one token would write to the same word.
-pub(in crate::keeper) struct Recognised(Guard<Option<Arc<Seen>>>);
+pub(in crate::keeper) struct HeldToken(Guard<Option<Arc<Seen>>>);
 
-impl Deref for Recognised {
+impl Deref for HeldToken {
     type Target = Token;
 
     fn deref(&self) -> &Token {
@@ -56,7 +56,7 @@ impl Deref for Recognised {
 impl Keeper {
     /// The token that a text is, where its signature is that of a key of ours that is believed now, and its claims are
     /// those of an access token of that key's project.
-    pub(in crate::keeper) fn recognise(&self, text: &str) -> Option<Recognised> {
+    pub(in crate::keeper) fn recognise(&self, text: &str) -> Option<HeldToken> {
         let held = self.signers.held(&self.keyring);
         let now = self.now();
         let digest: [u8; 32] = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes())
@@ -69,7 +69,7 @@ impl Keeper {
             && seen.digest == digest
             && seen.as_of == held.as_of
         {
-            return seen.key.record.is_believed(now).then_some(Recognised(lately));
+            return seen.key.record.is_believed(now).then_some(HeldToken(lately));
         }
         let compact = Compact::parse(text).ok()?;
         if compact.header.typ.as_deref() != Some(ACCESS_TOKEN) {
@@ -91,6 +91,6 @@ impl Keeper {
             token,
         }));
         place.store(seen.clone());
-        Some(Recognised(Guard::from_inner(seen)))
+        Some(HeldToken(Guard::from_inner(seen)))
     }
 }
